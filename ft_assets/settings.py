@@ -1,0 +1,131 @@
+"""What comes from the environment, read in this one place."""
+
+import os
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ft_assets.errors import BadConfiguration
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+EXECUTIONS = ("local", "k8s")
+AWS_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+
+
+class Settings(BaseModel):
+    """Where this installation keeps its things. Directories and SQLite URLs are absolute."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    lake_url: str = Field(description="Absolute directory, or s3://bucket/prefix.")
+    state_url: str = Field(repr=False, description="SQLAlchemy URL; not printed, it may hold a password.")
+    mlflow_tracking_uri: str = Field(repr=False)
+    start_date: str = Field(description="First day of the day partitions, YYYY-MM-DD, UTC.")
+    specializations_dir: Path
+    execution: Literal["local", "k8s"]
+    cache_dir: Path = Field(description="Per-node cache of artifacts that live on S3.")
+    split_key: str = Field(description="Key of the hash that gives a cluster its side.")
+    project_root: Path
+    raw_retention_days: int = Field(default=90, ge=1)
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings that `environ` asks for (default: the process environment); an empty variable counts as unset.
+
+    Relative directories are taken from the project root, so that every process of one installation means the same.
+
+    Raises:
+        BadConfiguration: a value cannot be used, or several machines would share a lake without shared ledgers;
+            the message names every variable to set.
+    """
+    given = {name: value.strip() for name, value in (os.environ if environ is None else environ).items()}
+    execution = given.get("FT_ASSETS_EXECUTION") or "local"
+    lake_url = _place(given.get("FT_ASSETS_LAKE") or ".lake")
+    state_url = given.get("FT_ASSETS_STATE_URL") or ""
+    mlflow_uri = given.get("MLFLOW_TRACKING_URI") or ""
+    _refuse(_wrong_values(execution, given) + _unshared_stores(lake_url, execution, state_url, mlflow_uri))
+    return Settings(
+        lake_url=lake_url,
+        state_url=state_url or f"sqlite:///{lake_url}/state.db",
+        mlflow_tracking_uri=mlflow_uri or f"sqlite:///{lake_url}/mlflow.db",
+        start_date=given.get("FT_ASSETS_START_DATE") or "2020-01-01",
+        specializations_dir=_directory(given.get("FT_ASSETS_SPECIALIZATIONS") or "ft_assets/specializations"),
+        execution="k8s" if execution == "k8s" else "local",
+        cache_dir=_directory(given.get("FT_ASSETS_CACHE") or ".cache"),
+        split_key=given.get("FT_ASSETS_SPLIT_KEY") or "ft_assets",
+        project_root=PROJECT_ROOT,
+    )
+
+
+def s3_storage_options(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The standard AWS_* variables as delta-rs and Polars take them; what is not set is left to their own lookup.
+
+    `aws_conditional_put=etag` makes a table commit a compare-and-set, so that two writers cannot both win a version.
+    """
+    given = os.environ if environ is None else environ
+    options = {name: given[name] for name in AWS_VARIABLES if given.get(name)}
+    endpoint = given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL") or ""
+    if endpoint:
+        options["AWS_ENDPOINT_URL"] = endpoint
+    if endpoint.startswith("http://"):
+        options["AWS_ALLOW_HTTP"] = "true"
+    region = given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION")
+    if region:
+        options["AWS_REGION"] = region
+    return {**options, "aws_conditional_put": "etag"}
+
+
+def _place(lake: str) -> str:
+    return lake.rstrip("/") if lake.startswith("s3://") else str(_directory(lake))
+
+
+def _directory(path: str) -> Path:
+    return (PROJECT_ROOT / Path(path).expanduser()).resolve()
+
+
+def _wrong_values(execution: str, given: Mapping[str, str]) -> list[str]:
+    wrong = []
+    if execution not in EXECUTIONS:
+        wrong.append(f"FT_ASSETS_EXECUTION is {execution!r}; set it to one of {', '.join(EXECUTIONS)}")
+    lake = given.get("FT_ASSETS_LAKE", "")
+    if "://" in lake and not lake.startswith("s3://"):
+        wrong.append(f"FT_ASSETS_LAKE is {lake!r}; set it to a directory or s3://bucket/prefix")
+    start_date = given.get("FT_ASSETS_START_DATE") or "2020-01-01"
+    try:
+        written = date.fromisoformat(start_date).isoformat()
+    except ValueError:
+        written = ""
+    if written != start_date:
+        wrong.append(f"FT_ASSETS_START_DATE is {start_date!r}; set it to a day written YYYY-MM-DD")
+    return wrong
+
+
+def _unshared_stores(lake_url: str, execution: str, state_url: str, mlflow_uri: str) -> list[str]:
+    if not lake_url.startswith("s3://") and execution != "k8s":
+        return []
+    because = "FT_ASSETS_EXECUTION is k8s" if execution == "k8s" else "the lake is on S3"
+    wanted = []
+    if not state_url.startswith("postgresql"):
+        now = f"is {state_url.split(':')[0]}" if state_url else "is not set"
+        wanted.append(f"FT_ASSETS_STATE_URL {now}; {because}, so set it to postgresql://user:password@host/database")
+    if not mlflow_uri.startswith(("http://", "https://")):
+        now = f"is {mlflow_uri.split(':')[0]}" if mlflow_uri else "is not set"
+        wanted.append(f"MLFLOW_TRACKING_URI {now}; {because}, so set it to http(s)://host:5500")
+    return wanted
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise BadConfiguration(
+            "The environment cannot be used as it is: " + ". ".join(problems) + ". "
+            "A private disk per machine would lose the ledgers silently, so nothing was loaded."
+        )

@@ -1,0 +1,129 @@
+"""Where the state lives: its tables, and connections to SQLite or PostgreSQL that several processes may share."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ft_assets.errors import BadConfiguration, Rerunnable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, MetaData
+
+BUSY_SECONDS = 30  # how long SQLite waits for another writer
+SCHEMA_LOCK = 0x66745F61  # PostgreSQL: processes that start together must not create the tables together
+
+
+def database(url: str) -> "Engine":
+    """The engine behind a state URL, with its tables in place."""
+    engine = engine_for(url)
+    with reachable(engine), engine.execution_options(writes=True).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
+        schema().create_all(connection)
+    return engine
+
+
+def schema() -> "MetaData":
+    """The tables: promotions, trained, versions. Their keys are what makes a second writer fail."""
+    from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+    metadata = MetaData()
+    Table(
+        "promotions",
+        metadata,
+        Column("specialization", String, primary_key=True),
+        Column("number", Integer, primary_key=True, autoincrement=False),  # the key is the compare-and-set
+        Column("model_digest", String, nullable=False),
+        Column("previous", String),
+        Column("at", DateTime(timezone=True), nullable=False),
+        Column("by", String, nullable=False),
+        Column("why", Text, nullable=False),
+        Column("evidence", Text, nullable=False),
+    )
+    Table(
+        "trained",
+        metadata,
+        Column("id", Integer, primary_key=True),
+        Column("specialization", String, nullable=False),
+        Column("snapshot", String, nullable=False),
+        Column("recipe_digest", String, nullable=False),
+        Column("base_digest", String, nullable=False),
+        Column("model_digest", String, nullable=False),
+        Column("at", DateTime(timezone=True), nullable=False),
+        UniqueConstraint("specialization", "model_digest"),
+    )
+    Table(
+        "versions",
+        metadata,
+        Column("specialization", String, primary_key=True),
+        Column("number", Integer, primary_key=True, autoincrement=False),
+        Column("model_digest", String, nullable=False),
+        UniqueConstraint("specialization", "model_digest"),
+    )
+    return metadata
+
+
+def engine_for(url: str) -> "Engine":
+    """An engine that connects anew for each transaction; with `writes=True` among its options it locks at once.
+
+    Raises:
+        BadConfiguration: the URL names no durable SQLite or PostgreSQL database.
+    """
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+    from sqlalchemy.pool import NullPool
+
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise BadConfiguration("FT_ASSETS_STATE_URL is no database URL. Write sqlite:////absolute/file.db.") from error
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed, poolclass=NullPool)  # safe over forks and over a database that restarts
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        raise BadConfiguration(
+            f"FT_ASSETS_STATE_URL is {parsed.render_as_string(hide_password=True)}. The state must outlive a process: "
+            "set it to sqlite:////absolute/file.db or postgresql://user:password@host/database."
+        )
+    Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver would begin by itself, and only at the first write
+    connection.execute("PRAGMA synchronous=FULL")
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:  # the first switch of a new file does not wait for others by itself
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _begin_sqlite(connection: "Connection") -> None:
+    """A writer takes the lock before it reads, or two could both read the same champion."""
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def reachable(engine: "Engine") -> Iterator[None]:
+    """Turns a database that does not answer into a failure that a rerun can fix, without its password."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except OperationalError as error:
+        raise Rerunnable(
+            f"The state database {engine.url.render_as_string(hide_password=True)} does not answer: {error.orig}. "
+            "Nothing was changed. Run again when it does; FT_ASSETS_STATE_URL says where it is."
+        ) from error
