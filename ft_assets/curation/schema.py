@@ -1,0 +1,37 @@
+"""The columns of the table `curated_examples`, beside the code that fills them."""
+
+import polars as pl
+
+MESSAGE = pl.Struct({"role": pl.String, "content": pl.String, "tool_calls": pl.String})
+SIGNAL = pl.Struct({"name": pl.String, "value": pl.Float64, "source": pl.String})
+MASKED = pl.Struct({"kind": pl.String, "count": pl.Int64})
+
+# One row per example. Every text in it is masked; `day` is the landing day of its first interaction.
+CURATED_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "example_id": pl.String,  # SHA-256 of the masked messages
+    "interaction_ids": pl.List(pl.String),  # the first, then the exact duplicates of the same day
+    "day": pl.String,
+    "timestamp": pl.Datetime("us", "UTC"),
+    "user_id": pl.String,
+    "conversation_id": pl.String,
+    "role": pl.String,
+    "task_type": pl.String,
+    "reasoning_mode": pl.String,
+    "domain": pl.String,
+    "source": pl.String,
+    "source_kind": pl.String,
+    "model_version": pl.String,
+    "prompt_id": pl.String,  # SHA-256 of all turns but the answer
+    "messages": pl.List(MESSAGE),
+    "high_score": pl.Boolean,
+    "quality_score": pl.Float64,  # 0..1, mean of the present signals; null without any
+    "signals": pl.List(SIGNAL),  # raw values on their own scales
+    "human_verified": pl.Boolean,
+    "corrected": pl.Boolean,
+    "difficulty": pl.String,
+    "tags": pl.List(pl.String),
+    "cluster_id": pl.String,  # conversation or loosely compared prompt: one side of the split
+    "masked": pl.List(MASKED),
+    "low_score_reason": pl.String,  # null when high_score
+}
+CURATED_SCHEMA = pl.Schema(CURATED_COLUMNS)

@@ -1,0 +1,64 @@
+from typing import Any
+
+import pytest
+
+from ft_assets.curation.rules import CurationRules
+from ft_assets.curation.signals import score_correction, score_signals
+
+RULES = CurationRules()
+
+
+def row(rating: float | None = None, judge: list[float] | None = None, verdict: str | None = None) -> dict[str, Any]:
+    scores = [{"criterion": f"c{number}", "score": score} for number, score in enumerate(judge or [])]
+    return {"rating": rating, "judge": scores, "expert_verdict": verdict}
+
+
+@pytest.mark.parametrize(
+    ("signals", "high_score", "reason"),
+    [
+        (row(rating=4), True, None),
+        (row(rating=3.5), False, "rating 3.5 of 5"),
+        (row(rating=2), False, "rating 2 of 5"),
+        (row(judge=[0.9, 0.8]), True, None),
+        (row(judge=[0.8, 0.8, 0.8]), False, "judge mean 0.8"),  # above 0.8, and three times 0.8 is not
+        (row(judge=[0.61]), False, "judge mean 0.61"),
+        (row(verdict="accept"), True, None),
+        (row(verdict="reject"), False, "expert rejected"),
+        (row(), False, "no signal"),
+        (row(rating=5, judge=[0.3]), False, "judge mean 0.3"),
+        (row(rating=1, judge=[0.95]), False, "rating 1 of 5"),
+        (row(rating=5, judge=[0.95], verdict="reject"), False, "expert rejected"),
+        (row(rating=1, judge=[0.1], verdict="reject"), False, "rating 1 of 5; judge mean 0.1; expert rejected"),
+        (row(rating=5, judge=[0.95], verdict="accept"), True, None),
+    ],
+)
+def test_every_present_signal_must_pass_and_one_must_be_present(
+    signals: dict[str, Any], high_score: bool, reason: str | None
+) -> None:
+    score = score_signals(signals, RULES)
+    assert (score.high_score, score.low_score_reason) == (high_score, reason)
+
+
+def test_raw_values_stay_beside_their_normalised_mean() -> None:
+    score = score_signals(row(rating=4, judge=[1.0, 0.9], verdict="accept"), RULES)
+    assert [(signal.name, signal.value, signal.source) for signal in score.signals] == [
+        ("rating", 4, "user"),
+        ("judge:c0", 1.0, "record"),
+        ("judge:c1", 0.9, "record"),
+        ("expert_verdict", 1.0, "expert"),
+    ]
+    assert score.quality_score == pytest.approx((0.75 + 0.95 + 1) / 3)
+    assert score_signals(row(), RULES).quality_score is None
+
+
+def test_only_an_experts_approval_or_correction_is_human_verified() -> None:
+    assert score_signals(row(verdict="accept"), RULES).human_verified
+    assert not score_signals(row(rating=5), RULES).human_verified
+    assert not score_signals(row(verdict="reject"), RULES).human_verified
+    assert score_correction().human_verified
+
+
+def test_thresholds_are_the_rules_own() -> None:
+    strict = CurationRules(min_rating=4.5, min_judge_mean=0.9)
+    assert score_signals(row(rating=4), strict).low_score_reason == "rating 4 of 5"
+    assert score_signals(row(judge=[0.9]), strict).low_score_reason == "judge mean 0.9"
