@@ -1,0 +1,70 @@
+"""The rows of a snapshot as its files hold them, one JSON object per line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ft_assets.errors import BadInput, IncompleteArtifact
+from ft_assets.records import Message, Side
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+class SnapshotRow(BaseModel):
+    """One example on its side. The last message is the answer to learn or to be judged by."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    example_id: str
+    cluster_id: str
+    prompt_id: str
+    role: str | None
+    task_type: str | None
+    reasoning_mode: str
+    messages: list[Message]
+    interaction_ids: list[str]
+
+
+def read_side(directory: Path, side: Side) -> list[SnapshotRow]:
+    """The rows of one side of the snapshot in `directory`, sorted by example_id.
+
+    Raises:
+        IncompleteArtifact: the side's file is not there; materialize train_eval_split again.
+        BadInput: a line is not a snapshot row; names file and line.
+    """
+    path = directory / f"{side}.jsonl"
+    if not path.is_file():
+        raise IncompleteArtifact(
+            f"{path} does not exist, so this is not a whole snapshot. Materialize train_eval_split again."
+        )
+    return [row for _, row in read_lines(path, SnapshotRow)]
+
+
+def read_lines(path: Path, model: type[Row]) -> Iterator[tuple[int, Row]]:
+    """Line number (from 1) and row of each line that is not blank.
+
+    Read as bytes: only a newline ends a line, not the line separators of Unicode that a text may hold.
+
+    Raises:
+        BadInput: a line does not fit `model`; names file, line and field.
+    """
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield number, model.model_validate_json(line)
+            except ValidationError as error:
+                first = error.errors(include_url=False, include_input=False)[0]
+                field = ".".join(map(str, first["loc"])) or "the line"
+                raise BadInput(
+                    f"{path}:{number} is not a {model.__name__}: {field}: {first['msg']}. "
+                    "Mend this line, or make the file again; nothing of it was used."
+                ) from error
+
+
+def canonical_json(value: Any) -> str:
+    """The one spelling of a value: sorted keys, no spaces, characters as they are. Digests are taken of this."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
