@@ -1,0 +1,74 @@
+"""What this machine computes with: device, number format, cores. torch is imported on first use."""
+
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+CPU_FLAGS_OF_BF16 = {"avx512_bf16", "amx_bf16"}
+
+
+def compute_device() -> str:
+    """'cuda' where a GPU can be used, else 'cpu'."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def device_kind() -> str:
+    """The make of the GPU, or of the CPU where there is none: another kind gives other weights from the same seed."""
+    import torch
+
+    if compute_device() == "cuda":
+        return str(torch.cuda.get_device_name(0))
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def fastest_dtype() -> "torch.dtype":
+    """bfloat16 where the hardware computes in it (a third of the time on such a CPU), else float32.
+
+    Other CPUs emulate bfloat16 and take many times longer.
+    """
+    import torch
+
+    if compute_device() == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    return torch.bfloat16 if CPU_FLAGS_OF_BF16 & set(_cpuinfo("flags").split()) else torch.float32
+
+
+def let_waiting_threads_sleep() -> None:
+    """Makes torch's threads give up their core while they wait. Only counts before torch is imported.
+
+    Threads that spin for a core that another process holds make a busy machine ten times slower.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def use_available_cores() -> int:
+    """Lets torch use the cores this process may use and no more; how many. A lower OMP_NUM_THREADS is respected."""
+    let_waiting_threads_sleep()
+    import torch
+
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = min(torch.get_num_threads(), affinity, _container_quota() or affinity)
+    torch.set_num_threads(cores)
+    return cores
+
+
+def _container_quota() -> int | None:
+    """The CPU quota of this container in whole cores, rounded up; None where there is none."""
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    if not limit.exists():
+        return None
+    quota, period = limit.read_text().split()
+    return None if quota == "max" else max(1, -(-int(quota) // int(period)))
+
+
+def _cpuinfo(field: str) -> str:
+    """The first value of a field in /proc/cpuinfo; empty where the system has none."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == field), "")

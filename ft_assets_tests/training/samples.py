@@ -1,0 +1,58 @@
+"""What the training tests train on: the tiny base model, and rows that it can learn, made from a seed."""
+
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ft_assets.records import Message
+from ft_assets.training.recipe import SftRecipe
+
+SHIPPED = Path(__file__).resolve().parents[2] / "data" / "tiny_base"
+BASE = Path(os.environ.get("FT_ASSETS_TEST_BASE") or SHIPPED)
+needs_base = pytest.mark.skipif(not (BASE / "config.json").exists(), reason="data/tiny_base is not there")
+
+PARTS = ["parser", "cache", "router", "index", "buffer", "token", "logger", "socket", "queue", "planner", "gateway"]
+VERBS = ["fix", "add", "remove", "rename", "speed", "split"]
+TINY_REASONS = {
+    "learning_rate": "the optimum of a 4 M model is near 3e-3",
+    "effective_batch": "few rows: small batches give it enough steps",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    example_id: str
+    messages: tuple[Message, ...]
+
+
+def row(example_id: str, *turns: tuple[str, str]) -> Row:
+    return Row(example_id, tuple(Message(role=role, content=content) for role, content in turns))
+
+
+def commit_rows(count: int, seed: int) -> list[Row]:
+    """Commit messages to be written from a described change: the same form, other words."""
+    rng = random.Random(seed)
+    rows = []
+    for i in range(count):
+        part, place, verb = rng.choice(PARTS), rng.choice(PARTS), rng.choice(VERBS)
+        asked = f"Write a commit message.\nChange: {verb} the {part} in module {place}."
+        rows.append(
+            row(f"row-{seed}-{i}", ("user", asked), ("assistant", f"{verb}({place}): {verb} {part}\nOwner: {place}"))
+        )
+    return rows
+
+
+def tiny_recipe(**knobs: object) -> SftRecipe:
+    given = {
+        "r": 8,
+        "target_modules": "all-linear",
+        "learning_rate": 3e-3,
+        "num_train_epochs": 2,
+        "gradient_accumulation_steps": 2,
+        "max_length": 256,
+        "outside_range": TINY_REASONS,
+    }
+    return SftRecipe.model_validate({**given, **knobs})
