@@ -1,0 +1,96 @@
+"""One line of models, typed: who it is for, what it is made from, when it is retrained and how it is judged."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+from ft_assets.dataset.select import Selector
+from ft_assets.dataset.split import SplitFractions
+from ft_assets.errors import BadConfiguration
+from ft_assets.evaluation.gate import GateRules
+from ft_assets.training.catalogue import resolve
+from ft_assets.training.recipe import SftRecipe
+
+FROZEN = ConfigDict(frozen=True, extra="forbid")
+PROJECT_ROOT = "project_root"  # key of the validation context: what relative paths are relative to
+
+
+def _known_base_model(value: object) -> object:
+    """The value as it was written, if the catalogue can make a base model of it."""
+    if not isinstance(value, str) and not (isinstance(value, dict) and all(isinstance(key, str) for key in value)):
+        raise ValueError(
+            f"found {value!r}, allowed: the id of a catalogue model such as tiny-base, "
+            "{hub: owner/name, revision: <40 hex digits>} or {path: <directory>}"
+        )
+    try:
+        resolve(value)
+    except BadConfiguration as refusal:
+        raise ValueError(str(refusal)) from refusal
+    return value
+
+
+BaseModelChoice = Annotated[str | dict[str, Any], BeforeValidator(_known_base_model)]
+
+
+class Trigger(BaseModel):
+    """When the sensor starts a run."""
+
+    model_config = FROZEN
+    new_examples: int = Field(default=100, ge=1, description="New train rows since the last snapshot that trained.")
+    minimum_examples: int = Field(default=100, ge=1, description="Train rows in all below which nothing is trained.")
+
+
+class Evaluation(BaseModel):
+    """What a candidate is asked. The metric that decides is `gate.primary_metric`."""
+
+    model_config = FROZEN
+    golden_set: Path | None = Field(default=None, description="JSONL file; a relative path starts at the project root.")
+    max_new_tokens: int = Field(default=128, ge=1, le=8192, description="Longest answer that is generated.")
+
+    @field_validator("golden_set")
+    @classmethod
+    def _from_the_project_root(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        root = (info.context or {}).get(PROJECT_ROOT)
+        return path if path is None or root is None else root / path.expanduser()
+
+
+class Compute(BaseModel):
+    """What a training or evaluation step asks of a cluster. On one machine nothing of it is read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+    gpus: int = Field(default=0, ge=0)
+    cpu: str = Field(default="2", pattern=r"^\d+(\.\d+)?m?$", description="Cores, for example 4 or 500m.")
+    memory: str = Field(default="4Gi", pattern=r"^\d+(\.\d+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$", description="For example 16Gi.")
+    node_selector: dict[str, str] = {}
+    image: str | None = Field(default=None, description="Container image; empty uses the code location's own.")
+
+
+class Specialization(BaseModel):
+    """The content of one YAML file. Its name is a partition key, part of a version name and a label in a cluster."""
+
+    model_config = FROZEN
+    name: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)
+    version_series: int = Field(default=1, ge=0, description="Major version; raise it when the line starts anew.")
+    description: str = Field(min_length=1)
+    status: Literal["active", "retired"] = "active"
+    enabled: bool = True
+    architecture: Literal["finetuned", "rag-only"] = "finetuned"
+    model_type: Literal["domain-specific", "task-optimised", "user-customised", "hybrid"] = "domain-specific"
+    select: Selector
+    base_model: BaseModelChoice
+    approach: Literal["sft"] = "sft"
+    recipe: SftRecipe = SftRecipe.model_validate({})
+    split: SplitFractions = Field(default_factory=SplitFractions)
+    trigger: Trigger = Field(default_factory=Trigger)
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+    gate: GateRules = GateRules.model_validate({})
+    system_prompt: str | None = Field(default=None, min_length=1)
+    compute: Compute = Field(default_factory=Compute)
+
+    @field_validator("approach", mode="before")
+    @classmethod
+    def _only_sft_is_built(cls, value: object) -> object:
+        if value in ("dpo", "sft+dpo"):
+            raise ValueError(f"found '{value}', allowed: sft. dpo and sft+dpo are not built yet; write approach: sft")
+        return value
