@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ft_assets.chat import Chat, load_model
-from ft_assets.compute import compute_device, fastest_dtype
+from ft_assets.compute import compute_device, fastest_dtype, use_available_cores
 from ft_assets.errors import BadInput
 from ft_assets.records import Message
 
@@ -94,6 +94,7 @@ def predict(
     """
     if not items:
         return []
+    use_available_cores()
     chat = Chat(model_dir_base)
     model = _loaded(model_dir_base, adapter_dir, chat)
     limit = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 30)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
+from ft_assets.compute import use_available_cores
 from ft_assets.evaluation.generate import (
     EvalItem,
     Prediction,
@@ -71,6 +72,7 @@ def answered(
     """The model's answers to all items, from the table `predictions` where they are, otherwise generated and kept."""
     import polars as pl
 
+    use_available_cores()  # before anything below imports torch
     suite = suite_digest(items, system_prompt)
     key = prediction_key(model_digest, suite, decoding_digest(max_new_tokens))
     if lake.exists("predictions"):

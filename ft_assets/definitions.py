@@ -1,0 +1,16 @@
+"""Dagster enters here: everything under `defs/` is one code location."""
+
+import warnings
+from pathlib import Path
+
+import dagster as dg
+
+# Single-run backfills are "beta" and partitioned checks "preview" in this version of Dagster; both are pinned by
+# constraints.txt and held by tests, so the warning at each of the many loads says nothing new.
+for category in (dg.BetaWarning, dg.PreviewWarning):
+    warnings.filterwarnings("ignore", category=category)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)

@@ -1,0 +1,159 @@
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+
+import dagster as dg
+
+from ft_assets.defs.conventions import DAYS, MODEL_LINES, SPECIALIZATIONS
+from ft_assets.defs.curation import curated_examples
+from ft_assets.defs.dataset import train_eval_split
+from ft_assets.defs.evaluation import evaluation_report
+from ft_assets.defs.release import registered_model
+from ft_assets.defs.retraining import Due, any_retrain_is_active, due_lines, lines_digest
+from ft_assets.defs.sources import LANDING_STAMP, raw_interactions
+from ft_assets.defs.training import base_model, lora_checkpoint
+from ft_assets.lake import Lake
+from ft_assets.state import State
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+# A Dagster job cannot span two partition definitions, so the main job is two: one per wing.
+curate = dg.define_asset_job(
+    "curate",
+    dg.AssetSelection.assets(raw_interactions, curated_examples),
+    partitions_def=DAYS,
+    description="Landing files into curated examples; many days are one run.",
+)
+retrain = dg.define_asset_job(
+    "retrain",
+    dg.AssetSelection.assets(train_eval_split, base_model, lora_checkpoint, evaluation_report, registered_model),
+    partitions_def=MODEL_LINES,
+    description="Snapshot, adapter, evaluation and registry entry of one specialization.",
+)
+
+
+@dg.schedule(job=curate, cron_schedule="0 2 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def nightly_curation(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Curates yesterday (UTC) once more, for whatever landed after the sensor looked."""
+    yesterday = (context.scheduled_execution_time.date() - timedelta(days=1)).isoformat()
+    return dg.RunRequest(run_key=yesterday, partition_key=yesterday)
+
+
+@dg.schedule(job=retrain, cron_schedule="0 4 * * 0", default_status=dg.DefaultScheduleStatus.RUNNING)
+def weekly_retraining(
+    context: dg.ScheduleEvaluationContext, lake: dg.ResourceParam[Lake], state: dg.ResourceParam[State]
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Retrains every line that has anything new, also below the sensor's threshold."""
+    due, waiting = due_lines(context.instance, lake, state, SPECIALIZATIONS.values(), new_examples=1)
+    return [request(line) for line in due] or dg.SkipReason("\n".join(waiting))
+
+
+@dg.sensor(job=curate, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def changed_landing_days(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+) -> dg.SensorResult | dg.SkipReason:
+    """Asks for exactly the days whose landing files changed; neighbouring days are one run."""
+    seen: dict[str, str] = json.loads(context.cursor) if context.cursor else stamps_that_were_read(context.instance)
+    known = set(DAYS.get_partition_keys())
+    folders = lake.landing_days()
+    outside = [*lake.odd_landing_folders(), *(day for day in folders if day not in known)]
+    stamps = {day: lake.landing_stamp(day) for day in folders if day in known and lake.landing_files(day)}
+    changed = sorted(day for day, stamp in stamps.items() if seen.get(day) != stamp)
+    ignored = (
+        f" Ignored folders (not a day from {DAYS.start.date()} to tomorrow): {', '.join(outside)}." if outside else ""
+    )
+    if not changed:
+        return dg.SkipReason(f"No landing file changed in {len(stamps)} days.{ignored}")
+    if ignored:
+        context.log.warning(ignored.strip())
+    requests = [
+        dg.RunRequest(
+            run_key=hashlib.sha256("".join(day + stamps[day] for day in days).encode()).hexdigest(),
+            tags={RANGE_START: days[0], RANGE_END: days[-1]},
+        )
+        for days in neighbours(changed)
+    ]
+    return dg.SensorResult(run_requests=requests, cursor=json.dumps(stamps))
+
+
+def stamps_that_were_read(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Day to the landing stamp of its latest materialization: what a sensor without a cursor starts from."""
+    days = sorted(instance.get_materialized_partitions(raw_interactions.key))
+    stamps: dict[str, str] = {}
+    cursor = None
+    while days:
+        page = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=raw_interactions.key, asset_partitions=days), limit=1000, cursor=cursor
+        )
+        for record in page.records:  # newest first
+            stamp = record.asset_materialization.metadata.get(LANDING_STAMP) if record.asset_materialization else None
+            if stamp is not None and record.partition_key is not None:
+                stamps.setdefault(record.partition_key, str(stamp.value))
+        cursor = page.cursor
+        if not page.has_more:
+            break
+    return stamps
+
+
+def neighbours(days: Sequence[str]) -> Iterator[list[str]]:
+    """Sorted days in groups without a gap."""
+    group: list[str] = []
+    for day in days:
+        if group and date.fromisoformat(day) - date.fromisoformat(group[-1]) > timedelta(days=1):
+            yield group
+            group = []
+        group.append(day)
+    if group:
+        yield group
+
+
+@dg.sensor(job=retrain, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def new_high_score_samples(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake], state: dg.ResourceParam[State]
+) -> dg.SensorResult | dg.SkipReason:
+    """Retrains a line once it has enough new high-score samples on its train side; otherwise says what is missing."""
+    looked_at = f"{lake.version('curated_examples')}:{lines_digest()}"
+    before: dict[str, str] = json.loads(context.cursor or "{}")
+    idle = not any_retrain_is_active(context.instance)
+    if idle and before.get("looked_at") == looked_at:
+        return dg.SkipReason(before["waiting"])  # nothing moved, so no table is read
+    due, waiting = due_lines(context.instance, lake, state, SPECIALIZATIONS.values())
+    reasons = "\n".join(waiting)
+    if due:
+        context.log.info(reasons)
+        return dg.SensorResult(run_requests=[request(line) for line in due])
+    if idle:
+        context.update_cursor(json.dumps({"looked_at": looked_at, "waiting": reasons}))
+    return dg.SkipReason(reasons)
+
+
+def request(line: Due) -> dg.RunRequest:
+    """One run per line, state of its data and attempt."""
+    return dg.RunRequest(run_key=line.run_key, partition_key=line.specialization, tags=line.tags)
+
+
+@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING)
+def explain_failed_runs(context: dg.RunFailureSensorContext) -> None:
+    """Logs, for each failed run, which step failed, on which partition, why, and whether running it again can help."""
+    run = context.dagster_run
+    where = run.tags.get("dagster/partition") or f"{run.tags.get(RANGE_START)} to {run.tags.get(RANGE_END)}"
+    for event in context.get_step_failure_events():
+        error = event.step_failure_data.error
+        cause = error.cause if error and error.cause else error
+        context.log.error(
+            f"{run.job_name} [{where}] failed in {event.step_key}: {cause.message if cause else 'no error'}"
+        )
+        context.log.error(next_step(cause.cls_name if cause else None, run.run_id))
+
+
+def next_step(error_class: str | None, run_id: str) -> str:
+    """What an operator does next, by the kind of the error."""
+    from ft_assets import errors
+
+    kind = getattr(errors, error_class or "", None)
+    if kind and issubclass(kind, errors.NotRerunnable):
+        return (
+            f"Running it again cannot help: mend what the error names first, then re-execute run {run_id} from failure."
+        )
+    return f"Re-execute run {run_id} from failure; nothing half-written is visible. If it fails again, read its log."
