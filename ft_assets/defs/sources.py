@@ -83,8 +83,8 @@ def few_records_are_rejected(
             "rejected_on_failing_days": failing,
             "first_places": dg.MetadataValue.md("\n".join(f"- {place}: {reason}" for place, reason in places)),
         },
-        description=f"Over a tenth of the records are unreadable on {', '.join(failing)}. Look at the places below, mend "
-        "the files or add the format in ft_assets/ingest/formats.py, and materialize these days again."
+        description=f"Over a tenth of the records are unreadable on {', '.join(failing)}. Look at the places below, "
+        "mend the files or add the format in ft_assets/ingest/formats.py, and materialize these days again."
         if failing
         else None,
     )

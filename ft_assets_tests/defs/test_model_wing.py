@@ -8,27 +8,43 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ft_assets.definitions import defs
-from ft_assets.defs.automation import retrain
 from ft_assets.defs.conventions import SPECIALIZATIONS
+from ft_assets.defs.dataset import (
+    every_task_has_training_rows,
+    no_example_leaks_into_evaluation,
+    snapshot_is_current,
+    train_eval_split,
+)
+from ft_assets.defs.evaluation import evaluation_report, every_model_answered_the_same_prompts
+from ft_assets.defs.release import champion_was_proved, registered_model
+from ft_assets.defs.training import base_model, lora_checkpoint
 from ft_assets.lake import Lake
 from ft_assets_tests.defs.test_data_wing import run_days
 
 pytestmark = pytest.mark.torch
 LINE = "qa-engineer"
+WING = [
+    train_eval_split,
+    no_example_leaks_into_evaluation,
+    every_task_has_training_rows,
+    snapshot_is_current,
+    base_model,
+    lora_checkpoint,
+    evaluation_report,
+    every_model_answered_the_same_prompts,
+    registered_model,
+    champion_was_proved,
+]
 QUICK = {"num_train_epochs": 2, "max_length": 256}
 
 
 def run_retrain(instance: dg.DagsterInstance, resources: dict[str, Any], **overrides: Any) -> dg.ExecuteInProcessResult:
-    job = defs().resolve_implicit_global_asset_job_def()
-    config = {"ops": {"lora_checkpoint": {"config": {"overrides": {**QUICK, **overrides}}}}}
-    selection = [key for key in (retrain.selection.resolve(defs().resolve_asset_graph()))]
-    return job.execute_in_process(
+    return dg.materialize(
+        WING,
         partition_key=LINE,
         instance=instance,
         resources=resources,
-        run_config=config,
-        asset_selection=selection,
+        run_config={"ops": {"lora_checkpoint": {"config": {"overrides": {**QUICK, **overrides}}}}},
         raise_on_error=False,
     )
 
@@ -112,12 +128,12 @@ def test_a_flipped_byte_in_the_snapshot_is_not_trained_on(
     content[100] ^= 1
     train.chmod(0o644)
     train.write_bytes(bytes(content))
-    job = defs().resolve_implicit_global_asset_job_def()
-    result = job.execute_in_process(
+    result = dg.materialize(
+        WING,
+        selection=[lora_checkpoint],
         partition_key=LINE,
         instance=instance,
         resources=resources,
-        asset_selection=[dg.AssetKey("lora_checkpoint")],
         raise_on_error=False,
     )
     assert not result.success
