@@ -35,7 +35,6 @@ class Settings(BaseModel):
     cache_dir: Path = Field(description="Per-node cache of artifacts that live on S3.")
     split_key: str = Field(description="Key of the hash that gives a cluster its side.")
     project_root: Path
-    raw_retention_days: int = Field(default=90, ge=1)
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:

@@ -55,7 +55,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = get_peft_model(load_model(BASE, None, torch.float32), LoraConfig(r=4, target_modules=modules))
     for name, weights in model.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(weights, std=0.02)
+            torch.nn.init.normal_(weights, std=0.1)
     directory = tmp_path_factory.mktemp("adapter")
     model.save_pretrained(directory)
     return directory
@@ -75,7 +75,10 @@ class TestModel:
 
     def test_the_size_of_the_batches_changes_no_answer(self):
         items = questions()
-        assert without_time(ask(items, batch_rows=1)) == without_time(ask(items, batch_rows=32))
+        alone, together = ask(items, batch_rows=1), ask(items, batch_rows=32)
+        assert [(p.row_id, p.answer, p.n_tokens) for p in alone] == [(p.row_id, p.answer, p.n_tokens) for p in together]
+        # the last digits of a sum depend on the number of threads
+        assert [p.answer_nll for p in alone] == pytest.approx([p.answer_nll for p in together], rel=1e-4)
 
     def test_the_same_question_gets_the_same_answer_twice(self):
         assert without_time(ask(questions(6))) == without_time(ask(questions(6)))
