@@ -5,12 +5,13 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from ft_assets.lake import Lake
 
-METRICS = {"rouge_l": "ROUGE-L", "exact_match": "exact match", "token_accuracy": "token accuracy"}
+METRICS = {"rouge_l": "ROUGE-L", "exact_match": "exact match", "token_accuracy": "token acc."}
 
 
 def print_summary(console: Console, instance: dg.DagsterInstance, lake: Lake, line: str) -> None:
@@ -38,7 +39,7 @@ def data_table(lake: Lake) -> Table:
     rows_in = lake.scan("raw_interactions").select(pl.len()).collect().item()
     curated = lake.scan("curated_examples").select("high_score").collect()
     rejected = lake.scan("rejections").group_by("stage", "rule").len().sort("len", descending=True).collect()
-    table = Table("data", "rows", title="What came in, and what became of it", title_justify="left")
+    table = Table("data", "rows", title="What came in, and what became of it", title_justify="left", box=box.SIMPLE)
     table.add_row("records that landed", str(rows_in + rejected.filter(pl.col("stage") == "ingest")["len"].sum()))
     table.add_row("interactions read", str(rows_in))
     table.add_row("examples kept", str(curated.height))
@@ -50,7 +51,14 @@ def data_table(lake: Lake) -> Table:
 
 def snapshot_table(lake: Lake, snapshots: list[dict[str, Any]]) -> Table:
     table = Table(
-        "snapshot", "train", "validation", "eval", "tasks without enough rows", title="Splits", title_justify="left"
+        "snapshot",
+        "train",
+        "validation",
+        "eval",
+        "tasks without enough rows",
+        title="Splits",
+        title_justify="left",
+        box=box.SIMPLE,
     )
     for record in snapshots:
         sides, gaps = record["rows_by_side"], record["coverage_gaps"]
@@ -63,7 +71,17 @@ def snapshot_table(lake: Lake, snapshots: list[dict[str, Any]]) -> Table:
 
 def model_table(models: list[dict[str, Any]], reports: list[dict[str, Any]]) -> Table:
     """One row per model, opponent and metric, on the suite that decides; intervals are 95 %, paired, by cluster."""
-    table = Table("model", "against", "metric", "it", "the other", "difference [95 %]", title_justify="left")
+    table = Table(
+        "model",
+        "against",
+        "metric",
+        "it",
+        "other",
+        "diff.",
+        "95 % interval",
+        title_justify="left",
+        box=box.SIMPLE,
+    )
     table.title = f"On the {reports[-1]['judged_suite']}"
     for record, report in zip(models, reports, strict=True):
         suite = report["suites"][report["judged_suite"]]
@@ -77,12 +95,18 @@ def model_table(models: list[dict[str, Any]], reports: list[dict[str, Any]]) -> 
                 METRICS[metric],
                 f"{summaries['candidate'][metric]:.3f}",
                 f"{summaries[other][metric]:.3f}",
-                f"{comparison['difference']:+.3f} [{comparison['low']:+.3f}, {comparison['high']:+.3f}]",
+                f"{comparison['difference']:+.3f}",
+                f"{comparison['low']:+.3f} {comparison['high']:+.3f}",
             )
-        for other in suite["perplexity_ratios"]:
-            ours, theirs = summaries["candidate"]["perplexity"], summaries[other]["perplexity"]
+        for other, ratio in suite["perplexity_ratios"].items():
             table.add_row(
-                record["name"], other, "perplexity", f"{ours:.3g}", f"{theirs:.3g}", f"{theirs / ours:.1f} x lower"
+                version,
+                other,
+                "perplexity",
+                f"{summaries['candidate']['perplexity']:.3g}",
+                f"{summaries[other]['perplexity']:.3g}",
+                f"x {ratio['estimate']:.2g}",
+                f"x {ratio['low']:.2g} {ratio['high']:.2g}",
             )
     return table
 
