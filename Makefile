@@ -8,8 +8,7 @@ ROOT   := $(CURDIR)
 export DAGSTER_HOME := $(ROOT)/.dagster
 export PATH := $(ROOT)/$(VENV)/bin:$(PATH)
 export VIRTUAL_ENV := $(ROOT)/$(VENV)
-# No dependency phones home.
-export DAGSTER_DISABLE_TELEMETRY := 1
+# No dependency phones home (Dagster's own switches stand in dagster.yaml and pyproject.toml).
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export HF_HUB_DISABLE_TELEMETRY := 1

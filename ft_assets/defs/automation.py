@@ -133,7 +133,7 @@ def request(line: Due) -> dg.RunRequest:
     return dg.RunRequest(run_key=line.run_key, partition_key=line.specialization, tags=line.tags)
 
 
-@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.run_failure_sensor(monitor_all_code_locations=True, default_status=dg.DefaultSensorStatus.RUNNING)
 def explain_failed_runs(context: dg.RunFailureSensorContext) -> None:
     """Logs, for each failed run, which step failed, on which partition, why, and whether running it again can help."""
     run = context.dagster_run

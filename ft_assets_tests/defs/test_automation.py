@@ -15,6 +15,7 @@ from ft_assets.defs.automation import changed_landing_days, neighbours, new_high
 from ft_assets.defs.conventions import SETTINGS, SPECIALIZATIONS
 from ft_assets.defs.dataset import write_snapshot
 from ft_assets.defs.retraining import STATE_TAG
+from ft_assets.errors import BadInput
 from ft_assets.lake import Lake
 from ft_assets_tests.defs.test_data_wing import run_days
 
@@ -158,3 +159,27 @@ def test_the_failure_sensor_tells_what_a_rerun_can_mend() -> None:
 @dg.job(name="retrain")
 def empty() -> None:
     """Stands for runs of the job `retrain` in the run storage."""
+
+
+@dg.asset
+def broken() -> None:
+    raise BadInput("line 7 has no answer; mend it")
+
+
+def test_a_failed_run_is_explained_with_its_step_its_cause_and_what_to_do(
+    instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result = dg.materialize([broken], instance=instance, raise_on_error=False)
+    event = next(event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE")
+    context = dg.build_run_status_sensor_context(
+        sensor_name="explain_failed_runs",
+        dagster_instance=instance,
+        dagster_run=result.dagster_run,
+        dagster_event=event,
+    ).for_run_failure()
+    capfd.readouterr()
+    automation.explain_failed_runs(context)
+    said = capfd.readouterr().err
+    assert "failed in broken" in said
+    assert "line 7 has no answer" in said
+    assert "Running it again cannot help" in said
