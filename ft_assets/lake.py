@@ -14,6 +14,7 @@ from ft_assets.errors import BadConfiguration, BadInput, InputsMoved
 from ft_assets.lake_artifacts import DIGEST, Artifact, LocalArtifacts, S3Artifacts
 from ft_assets.lake_folders import Folders, LocalFolders, S3Folders
 from ft_assets.lake_manifest import directory_digest
+from ft_assets.lake_segments import Segments
 from ft_assets.lake_tables import DeltaTables, Partitions
 from ft_assets.settings import s3_storage_options
 
@@ -53,6 +54,7 @@ class Lake:
             self._artifacts = S3Artifacts(folders, "artifacts", LocalArtifacts(cache / "artifacts"))
             self._tables = DeltaTables(folders.uri("tables"), s3_storage_options())
             self._work = cache / "work"
+            self._segments = Segments(folders, cache)
             return
         if "://" in url:
             raise BadConfiguration(
@@ -63,6 +65,7 @@ class Lake:
         self._artifacts = LocalArtifacts(root / "artifacts")
         self._tables = DeltaTables(str(root / "tables"))
         self._work = root / "work"
+        self._segments = Segments(self._folders, cache)
 
     # landing/<day>/*
 
@@ -141,6 +144,10 @@ class Lake:
         """A digest of the data files behind those partitions; "" when the table does not exist."""
         return self._tables.fingerprint(table, where)
 
+    def fingerprints(self, table: str) -> dict[str, str]:
+        """Day to the digest of the data files behind it, for a table partitioned by day alone; empty without one."""
+        return self._tables.fingerprints(table)
+
     def settled(
         self,
         inputs: Mapping[str, Partitions | None],
@@ -191,6 +198,32 @@ class Lake:
     def artifacts(self, kind: str) -> list[str]:
         """Sorted digests of the stored artifacts of one kind."""
         return self._artifacts.digests(_kind(kind))
+
+    # index/<name>/<day>/<key>
+
+    def put_segment(self, index: str, day: str, key: str, content: bytes) -> Path:
+        """Stores what an index keeps of a day, whole or not at all; the day's earlier segment goes.
+
+        `key` names the state of the table that it was made from (a `fingerprint`). Returns a local path to map.
+        """
+        return self._segments.put(_kind(index), _day(day), _digest(key), content)
+
+    def segment(self, index: str, day: str, key: str) -> Path | None:
+        """A local path of the day's segment for that state of the table; None when it has to be made (again)."""
+        return self._segments.path(_kind(index), _day(day), _digest(key))
+
+    # any other file under the root
+
+    def read_file(self, key: str) -> bytes:
+        """The bytes of a file at `key`, such as golden/software-developer.jsonl.
+
+        Raises:
+            MissingInput: there is no such file.
+            BadInput: the key leads out of the lake.
+        """
+        for part in key.split("/"):
+            _file_name(part)
+        return self._folders.read(key)
 
     def work_dir(self, *parts: str) -> Path:
         """An existing local scratch directory under work/; for a lake on S3 it lies in the cache directory."""

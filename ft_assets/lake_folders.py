@@ -30,6 +30,7 @@ class Folders(Protocol):
     def files(self, key: str) -> list[StoredFile]: ...
     def read(self, key: str) -> bytes: ...
     def write(self, key: str, content: bytes) -> None: ...
+    def remove(self, key: str) -> None: ...
 
 
 class LocalFolders:
@@ -94,6 +95,10 @@ class LocalFolders:
             staged.unlink(missing_ok=True)
         sync_directory(path.parent)
 
+    def remove(self, key: str) -> None:
+        """Removes a file; nothing happens when it is gone already."""
+        (self.root / key).unlink(missing_ok=True)
+
 
 class S3Folders:
     """Prefixes under s3://bucket/prefix. A single PUT is atomic by itself."""
@@ -150,6 +155,11 @@ class S3Folders:
         """Makes `key` hold `content` with one PUT."""
         with s3_failures(self.uri(key)):
             self.client.put_object(Bucket=self.bucket, Key=self.key(key), Body=content)
+
+    def remove(self, key: str) -> None:
+        """Removes an object; nothing happens when it is gone already."""
+        with s3_failures(self.uri(key)):
+            self.client.delete_object(Bucket=self.bucket, Key=self.key(key))
 
     def _pages(self, under: str) -> list[dict[str, Any]]:
         with s3_failures(f"s3://{self.bucket}/{under}"):

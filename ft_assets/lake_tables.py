@@ -4,13 +4,14 @@ import hashlib
 import random
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ft_assets.errors import BadInput, MissingInput, WriteConflict
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
     from deltalake import DeltaTable
 
 RETRIES = 3
@@ -88,7 +89,18 @@ class DeltaTables:
         files = pl.DataFrame(delta.get_add_actions(flatten=True))
         for column, values in _checked(where or {}, delta.metadata().partition_columns, table).items():
             files = files.filter(pl.col(f"partition.{column}").is_in(values))
-        return hashlib.sha256("\n".join(sorted(files["path"])).encode()).hexdigest()
+        return _digest(files["path"])
+
+    def fingerprints(self, table: str) -> dict[str, str]:
+        """The fingerprint of each partition that holds files, by its value, for a table with one partition column."""
+        import polars as pl
+
+        delta = self.open(table)
+        if delta is None:
+            return {}
+        (column,) = delta.metadata().partition_columns
+        files = pl.DataFrame(delta.get_add_actions(flatten=True)).group_by(f"partition.{column}").agg("path")
+        return {value: _digest(paths) for value, paths in files.iter_rows()}
 
     def _replace_once(self, table: str, frame: "pl.DataFrame", where: Mapping[str, list[str]]) -> int | None:
         """The new version, or None when somebody else created the table first."""
@@ -101,7 +113,7 @@ class DeltaTables:
             try:
                 write_deltalake(
                     self._path(table),
-                    frame,
+                    _readable_anywhere(frame),
                     partition_by=list(where),
                     configuration=CONFIGURATION,
                     storage_options=self.storage_options,
@@ -116,13 +128,18 @@ class DeltaTables:
             raise BadInput(f"{table} is partitioned by {columns}, and replace names {list(where)}. Name exactly those.")
         fitted, added = _fitted(table, frame, delta)
         predicate = " AND ".join(f"{column} IN ({_quoted(values)})" for column, values in where.items())
-        write_deltalake(delta, fitted, mode="overwrite", predicate=predicate, schema_mode="merge" if added else None)
+        rows = _readable_anywhere(fitted)
+        write_deltalake(delta, rows, mode="overwrite", predicate=predicate, schema_mode="merge" if added else None)
         return delta.version()
 
     def _path(self, table: str) -> str:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", table):
             raise BadInput(f"{table!r} is no table name. Use lower-case letters, digits and underscores.")
         return f"{self.uri}/{table}"
+
+
+def _digest(paths: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()
 
 
 def _checked(where: Partitions, columns: list[str], table: str) -> dict[str, list[str]]:
@@ -152,6 +169,14 @@ def _refuse_rows_outside(table: str, frame: "pl.DataFrame", where: Mapping[str, 
                 f"replace, for example {shown}. They would land in partitions that nobody asked for; nothing was "
                 "written. Filter the rows, or name these partitions too."
             )
+
+
+def _readable_anywhere(frame: "pl.DataFrame") -> "pa.Table":
+    """The frame with text as every engine knows it: Polars' own string views would be noted in the file, and Daft and
+    older Spark refuse such a table."""
+    import polars as pl
+
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def _refuse_unstorable(table: str, frame: "pl.DataFrame") -> None:

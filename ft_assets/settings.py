@@ -34,6 +34,8 @@ class Settings(BaseModel):
     execution: Literal["local", "k8s"]
     cache_dir: Path = Field(description="Per-node cache of artifacts that live on S3.")
     split_key: str = Field(description="Key of the hash that gives a cluster its side.")
+    rules: Path | None = Field(description="YAML file of the rules that every landing file and example keeps to.")
+    tokenizer: Path = Field(description="tokenizer.json that n_tokens is counted with.")
     project_root: Path
 
 
@@ -61,6 +63,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         execution="k8s" if execution == "k8s" else "local",
         cache_dir=_directory(given.get("FT_ASSETS_CACHE") or ".cache"),
         split_key=given.get("FT_ASSETS_SPLIT_KEY") or "ft_assets",
+        rules=_directory(rules) if (rules := given.get("FT_ASSETS_RULES")) else None,
+        tokenizer=_directory(given.get("FT_ASSETS_TOKENIZER") or "data/tiny_base/tokenizer.json"),
         project_root=PROJECT_ROOT,
     )
 
