@@ -1,22 +1,50 @@
 """Masking: every piece of personal data and every secret becomes a placeholder such as <EMAIL_1>.
 
-One value has one placeholder within an example, so that "write to the address above" still makes sense. What it looks
-for is in pii_patterns.py; adding a kind is a detector there and a line in its test.
+One value has one placeholder within a conversation, so that "write to the address above" still makes sense. What it
+looks for is in pii_patterns.py and beside it. Python looks only at texts that `may_hold_secret` names.
 """
 
 import json
 import re
 from collections import Counter
 
+import polars as pl
+
 from ft_assets.curation.normalise import normalise_text
+from ft_assets.curation.pii_detector import DIGITS, OTHER_SIGNS, Detector, Searched, in_ascii_signs
 from ft_assets.curation.pii_patterns import DETECTORS
 
 _PLACEHOLDER = re.compile(r"<([A-Z_]{2,20})_(\d{1,9})>")
-_MOST_ROUNDS = 4  # a replacement can uncover a neighbour; what is left after these, the blocking check finds
+_MOST_CHARACTERS = 1_000_000  # read for one text: a replacement can uncover a neighbour, so a text is read again
+_SEPARATORS = re.compile(r"[ ().\-/\u00a0]")
+_PRINTED_WITH_SEPARATORS = frozenset({"PHONE", "CREDIT_CARD", "IBAN", "NATIONAL_ID"})
+
+
+_TRACES = "|".join([*(each.trace for each in DETECTORS if not each.in_digits), OTHER_SIGNS])
+_TRACES_IN_DIGITS = tuple(  # two, because the machine for all at once no longer fits Rust's cache
+    "|".join(each.trace for each in DETECTORS if each.in_digits and (each.kind == "NATIONAL_ID") == is_national)
+    for is_national in (False, True)
+)
+
+
+def may_hold_secret(texts: pl.Series) -> pl.Series:
+    """Boolean, one per text: False says for certain that `still_secret` finds nothing there; null counts as empty.
+
+    For normalised plain text. JSON can hide an address behind an escape, so it always needs `Masker.mask_json`.
+    """
+    found = texts.str.contains(_TRACES)
+    dense = (texts.str.contains(DIGITS) & ~found).arg_true()
+    numbers = texts.gather(dense)
+    for traces in _TRACES_IN_DIGITS if len(dense) else ():
+        found = found.scatter(dense, found.gather(dense) | numbers.str.contains(traces))
+    return found.fill_null(False)
 
 
 class Masker:
-    """Masks the texts of one example. `counts` holds the replacements made so far, by kind."""
+    """Masks the texts of one conversation, in order. `reserve` comes first for all of them.
+
+    `counts` holds the replacements made since `take_counts`, by kind; placeholders live as long as the object.
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -28,15 +56,26 @@ class Masker:
         for kind, number in _PLACEHOLDER.findall(text) if "<" in text else ():
             self._last_number[kind] = max(self._last_number[kind], int(number))
 
+    def take_counts(self) -> Counter[str]:
+        """The replacements by kind since the last call, such as those of one row; counting starts again."""
+        taken, self.counts = self.counts, Counter()
+        return taken
+
     def mask(self, text: str) -> str:
-        """The text with a placeholder for everything found. Masking a masked text changes nothing."""
+        """The text with a placeholder for everything found. Masking a masked text changes nothing.
+
+        Of a text that was made to be read without end (each replacement uncovers the next) nothing is left but
+        <UNREADABLE_1>, so that no secret can stay.
+        """
         self.reserve(text)
-        for _ in range(_MOST_ROUNDS):
-            masked = self._mask_once(text)
+        read, detectors = 0, DETECTORS
+        while read <= _MOST_CHARACTERS + 2 * len(text):
+            read += len(text)
+            masked, detectors = self._mask_once(text, detectors)
             if masked == text:
-                break
+                return text
             text = masked
-        return text
+        return self._placeholder("UNREADABLE", text)
 
     def mask_json(self, text: str) -> str:
         """JSON text, such as tool calls, with its strings and telling numbers normalised and masked; still JSON.
@@ -70,21 +109,28 @@ class Masker:
         masked = self.mask(prefix + value)
         return masked.removeprefix(prefix) if masked.startswith(prefix) else self.mask(value)
 
-    def _mask_once(self, text: str) -> str:
-        lowered = text.lower()
-        for detector in DETECTORS:
+    def _mask_once(self, text: str, detectors: tuple[Detector, ...]) -> tuple[str, tuple[Detector, ...]]:
+        """The text masked, and the detectors that could find something: no placeholder makes another one able to."""
+        searched, able = Searched(in_ascii_signs(text)), []
+        for detector in detectors:
+            if not detector.may_find(searched):
+                continue
+            able.append(detector)
             parts, end = [], 0
-            for start, stop in detector.spans(text, lowered):
-                parts += [text[end:start], self._placeholder(detector.kind, text[start:stop])]
+            for start, stop in detector.spans(searched):
+                parts += [text[end:start], self._placeholder(detector.kind, searched.text[start:stop])]
                 end = stop
             if parts:
                 text = "".join([*parts, text[end:]])
-                lowered = text.lower()
-        return text
+                searched = Searched(in_ascii_signs(text))
+        return text, tuple(able)
 
     def _placeholder(self, kind: str, value: str) -> str:
         self.counts[kind] += 1
-        identity = (kind, re.sub(r"[ ().\-/]", "", value) if kind == "PHONE" else value.casefold())
+        identity = (
+            kind,
+            _SEPARATORS.sub("", value).casefold() if kind in _PRINTED_WITH_SEPARATORS else value.casefold(),
+        )
         if identity not in self._placeholders:
             self._last_number[kind] += 1
             self._placeholders[identity] = f"<{kind}_{self._last_number[kind]}>"
@@ -99,5 +145,6 @@ def mask_text(text: str) -> tuple[str, dict[str, int]]:
 
 def still_secret(text: str) -> list[str]:
     """The kinds, sorted, that still stand in a text; empty for every masked text. For a blocking check."""
-    lowered = text.lower()
-    return sorted({detector.kind for detector in DETECTORS if next(detector.spans(text, lowered), None)})
+    searched = Searched(in_ascii_signs(text))
+    able = [detector for detector in DETECTORS if detector.may_find(searched)]
+    return sorted({detector.kind for detector in able if next(detector.spans(searched), None)})

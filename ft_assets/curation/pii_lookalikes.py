@@ -4,20 +4,40 @@ Each check gets what a pattern of pii_patterns.py found and gives the span to ma
 """
 
 import ipaddress
+import itertools
 import math
 import re
 from collections import Counter
 
-Span = tuple[int, int]
+from ft_assets.curation.pii_detector import Span, whole
+
+_FEWEST_DIFFERENT = 8  # characters of a key; ghp_xxxxxxxxxxxx in a manual has fewer
 
 
-def whole(match: re.Match[str]) -> Span:
-    """The group `secret` when the pattern names one, otherwise the whole match."""
-    return match.span("secret") if "secret" in match.re.groupindex else match.span()
+def not_a_placeholder_word(match: re.Match[str]) -> Span | None:
+    """Not `ghp_xxxxxxxxxxxxxxxxxxxx`, as manuals write it."""
+    start, end = whole(match)
+    return (start, end) if len(set(match.string[max(start, end - 30) : end])) >= _FEWEST_DIFFERENT else None
+
+
+def has_digit(match: re.Match[str]) -> Span | None:
+    """Not `xoxb-your-token`: of 30 random letters and digits, one in 200 has no digit."""
+    span = not_a_placeholder_word(match)
+    return span if span and re.search("[0-9]", match.string[slice(*span)]) else None
+
+
+_PART = re.compile(r"[A-Za-z0-9]{12,}+")
+
+
+def has_random_part(match: re.Match[str]) -> Span | None:
+    """Not `sk-folding-cube-animation-container-2`: keys hold a long stretch of letters and digits."""
+    parts = _PART.findall(match.group())
+    mixed = any(re.search("[0-9]", part) and re.search("[A-Za-z]", part) for part in parts)
+    return not_a_placeholder_word(match) if mixed else None
 
 
 def has_letter_and_digit(match: re.Match[str]) -> Span | None:
-    """Not `sk-folding-cube-animation-container`: keys hold digits."""
+    """Not a single word or number: keys hold both."""
     start, end = whole(match)
     value = match.string[start:end]
     mixed = any(character.isdigit() for character in value) and any(character.isalpha() for character in value)
@@ -25,6 +45,7 @@ def has_letter_and_digit(match: re.Match[str]) -> Span | None:
 
 
 _VARIABLE_OR_PATH = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+|[A-Z0-9]+(?:_[A-Z0-9]+)+|/.*")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 def looks_random(match: re.Match[str]) -> Span | None:
@@ -35,6 +56,17 @@ def looks_random(match: re.Match[str]) -> Span | None:
         return None
     shares = [count / len(value) for count in Counter(value).values()]
     return span if -sum(share * math.log2(share) for share in shares) >= 3.0 else None  # bits per character
+
+
+_SECRET_KEY = re.compile(r"(?i:api|secret|access|account|subscription|signing|encryption)[_\- ]?$")
+
+
+def is_named_secret(match: re.Match[str]) -> Span | None:
+    """A random value of a key that is not the key of a table, or of a token that is not the id of a page or request."""
+    name = match["name"].lower()
+    if name == "key" and not _SECRET_KEY.search(match.string, max(0, match.start() - 14), match.start()):
+        return None
+    return None if name == "token" and _UUID.fullmatch(match["secret"]) else looks_random(match)
 
 
 # ---- credentials in a URL --------------------------------------------------------------------------------------------
@@ -112,6 +144,7 @@ def is_ipv6(match: re.Match[str]) -> Span | None:
 _GROUP = re.compile(r"\d+")
 _DATE = re.compile(r"(?:19|20)\d\d[-./ ]?(?:0[1-9]|1[0-2])[-./ ]?[0-3]\d|[0-3]?\d[-./][01]?\d[-./](?:19|20)\d\d")
 MOST_PHONE_DIGITS = 15  # E.164
+_LONGEST_WORDS = 40  # telephone number is: and quotes
 
 
 def _phone(match: re.Match[str], least_digits: int, least_unbroken: int) -> Span | None:
@@ -137,8 +170,10 @@ def international(match: re.Match[str]) -> Span | None:
     return _phone(match, least_digits=8, least_unbroken=10)
 
 
-def after_a_word(match: re.Match[str]) -> Span | None:
+def after_a_word(match: re.Match[str], words: re.Pattern[str]) -> Span | None:
     """After a word such as phone: local numbers of 7 digits, too; not the date that somebody bought the phone."""
+    if not words.search(match.string, max(0, match.start() - _LONGEST_WORDS), match.start()):
+        return None
     return _phone(match, least_digits=7, least_unbroken=7)
 
 
@@ -146,3 +181,10 @@ def trunk(match: re.Match[str]) -> Span | None:
     """After a leading zero: at least 9 digits in groups; not binary numbers."""
     is_binary = not set(match.group()) - set("01 -/")
     return None if is_binary else _phone(match, least_digits=9, least_unbroken=99)
+
+
+def not_counted(match: re.Match[str]) -> Span | None:
+    """Not 01 02 03 04 05, and no clock or date written in pairs."""
+    groups = [int(group.group()) for group in _GROUP.finditer(match.group())]
+    steps = {after - before for before, after in itertools.pairwise(groups)}
+    return match.span() if len(groups) < 5 or len(steps) > 1 else None

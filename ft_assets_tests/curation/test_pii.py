@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -58,7 +59,7 @@ SECRETS = [
     (f"OPENAI_API_KEY=sk-{LETTERS}", "OPENAI_API_KEY=<OPENAI_KEY_1>", "OPENAI_KEY"),
     (f"AIzaSy{LETTERS[:33]}", "<GOOGLE_KEY_1>", "GOOGLE_KEY"),
     (f"hf_{LETTERS[:34]}", "<HF_TOKEN_1>", "HF_TOKEN"),
-    ("sk_live_" + LETTERS[:24], "<API_KEY_1>", "API_KEY"),
+    ("sk_live_" + LETTERS[:24], "<STRIPE_KEY_1>", "STRIPE_KEY"),
     (f"Authorization: Bearer {LETTERS}", "Authorization: Bearer <API_KEY_1>", "API_KEY"),
     (f'"api_key": "{LETTERS[:20]}"', '"api_key": "<API_KEY_1>"', "API_KEY"),
     (f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{LETTERS}", "<JWT_1>", "JWT"),
@@ -137,6 +138,21 @@ def test_one_value_has_one_placeholder_within_an_example() -> None:
     assert masker.counts == {"EMAIL": 4, "PHONE": 2}
 
 
+def test_the_rows_of_a_conversation_share_placeholders_and_have_counts_of_their_own() -> None:
+    masker = Masker()
+    assert masker.mask("a@x.com paid with 4111 1111 1111 1111") == "<EMAIL_1> paid with <CREDIT_CARD_1>"
+    assert masker.take_counts() == {"EMAIL": 1, "CREDIT_CARD": 1}
+    assert masker.mask("b@x.com, a@x.com: 4111-1111-1111-1111") == "<EMAIL_2>, <EMAIL_1>: <CREDIT_CARD_1>"
+    assert masker.take_counts() == {"EMAIL": 2, "CREDIT_CARD": 1}
+    assert masker.take_counts() == {}
+
+
+def test_numbers_reserved_for_a_later_row_are_not_given_to_an_earlier_one() -> None:
+    masker = Masker()
+    masker.reserve("<EMAIL_1> and <IBAN_3> came with the log")
+    assert masker.mask("a@x.com DE89 3704 0044 0532 0130 00") == "<EMAIL_2> <IBAN_4>"
+
+
 def test_placeholders_that_a_log_holds_already_are_not_given_to_others() -> None:
     assert mask_text("<EMAIL_1> wrote to new@example.com")[0] == "<EMAIL_1> wrote to <EMAIL_2>"
 
@@ -200,6 +216,7 @@ HOSTILE_UNITS = [
         "ghp_",
         "hf_",
         "1.1.1.",
+        "1.1.1.1 ",
         ":",
         "a:",
         "1:",
@@ -208,12 +225,50 @@ HOSTILE_UNITS = [
         "a@b.",
         "<EMAIL_1>",
     ],
+    *[
+        "4111 ",
+        "4111 1111 1111 1111 ",
+        "DE89 ",
+        "DE89370400440532013000 ",
+        "AB12",
+        "12345678",
+        "123-45-6789 ",
+        "01 02 ",
+    ],
+    *[
+        "ssn 1",
+        "passport no ",
+        "private-lines: 1\n",
+        "12345678:AA",
+        "key=&a",
+        "tel (1",
+        "((((",
+        "٣",
+        "－",
+        "sig=a1",
+        "SG.a1.",
+    ],
 ]
 
 
 @pytest.mark.parametrize("unit", HOSTILE_UNITS)
-def test_text_made_to_backtrack_finishes(unit: str) -> None:
-    mask_text(unit * (200_000 // len(unit)) + "!")  # anything quadratic would take minutes
+def test_text_made_to_backtrack_costs_what_its_length_does(unit: str) -> None:
+    """A quadratic pattern would take minutes."""
+    started = time.process_time()
+    mask_text(unit * (50_000 // len(unit)) + "!")
+    assert time.process_time() - started < 3
+
+
+def test_a_megabyte_of_everything_that_backtracks_finishes() -> None:
+    started = time.process_time()
+    masked, _ = mask_text(" ".join(unit * (1_000_000 // len(HOSTILE_UNITS) // len(unit)) for unit in HOSTILE_UNITS))
+    assert still_secret(masked) == []
+    assert time.process_time() - started < 20  # measured 2
+
+
+def test_a_text_that_cannot_be_read_to_its_end_goes_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ft_assets.curation.pii._MOST_CHARACTERS", -1_000_000)
+    assert mask_text("mail bob@example.com")[0] == "<UNREADABLE_1>"
 
 
 def test_a_megabyte_of_ordinary_text_finishes() -> None:
