@@ -33,6 +33,10 @@ class BadInput(NotRerunnable):
     """Data that a step was given breaks the contract of that step."""
 
 
+class BadOutput(NotRerunnable):
+    """A step made rows that break the contract of their table; nothing was written. Mend the code that made them."""
+
+
 class MissingInput(NotRerunnable):
     """An upstream asset was never materialized for what this step needs."""
 

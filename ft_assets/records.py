@@ -93,6 +93,21 @@ class Interaction(BaseModel):
     tags: list[str] = []
 
 
+class Feedback(BaseModel):
+    """One signal about an interaction that arrived after it. `value` is text: "4.5", accept, the corrected answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    interaction_id: str
+    day: str
+    timestamp: datetime | None = None
+    user_id: str | None = None
+    kind: Literal["rating", "verdict", "correction", "outcome"]
+    value: str
+    source: str
+    source_file: str
+    source_line: int
+
+
 class Rejection(BaseModel):
     """Why a record did not go on. Holds its place, never its text."""
 

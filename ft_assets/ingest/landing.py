@@ -1,91 +1,76 @@
-"""One landing day, from its files to the rows of `raw_interactions` and the rejections beside them."""
+"""One landing day, from its files to the rows of `raw_interactions` and `feedback` and the rejections beside them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from ft_assets.ingest.files import Damage, read_values
-from ft_assets.ingest.formats import Parsed, Place, parse, reject
-from ft_assets.ingest.schema import RAW_SCHEMA
+from ft_assets.ingest.duplicates import KnownIds, Problem, without_known, without_repeats
+from ft_assets.ingest.file_rows import FileRows, read_file
+from ft_assets.ingest.rules import IngestRules
+from ft_assets.ingest.schema import FEEDBACK_SCHEMA, RAW_SCHEMA
 from ft_assets.lake import Lake
-from ft_assets.records import Interaction, Rejection
+from ft_assets.records import Rejection
 
 
 @dataclass(frozen=True)
 class DayIngest:
     """What a landing day became.
 
-    `counts`: files, records (= rows + rejected), rows, rejected, rejected_by_rule, rows_by_format, unread_fields (keys
-    that no format reads, with the number of records that carry them), task_type_from_file_name (rows).
+    `rows` has RAW_SCHEMA, `feedback` has FEEDBACK_SCHEMA, both in file and line order, as `rejections`.
+
+    `counts`: files, records (what the reader gave, before parsing), expanded (items that records added which become
+    several: both sides of a comparison, each signal of a feedback record), rows, feedback, rejected, rejected_by_rule,
+    rows_by_format, unread_fields (keys that no format reads, with the number of records that carry them),
+    task_type_from_file_name (rows). Always records + expanded = rows + feedback + rejected.
     """
 
     rows: pl.DataFrame
     rejections: list[Rejection]
     counts: dict[str, Any]
+    feedback: pl.DataFrame
 
 
-def ingest_day(lake: Lake, day: str, known_ids: Mapping[str, str] | AbstractSet[str]) -> DayIngest:
-    """Every record of `landing/<day>/` as a row with RAW_SCHEMA or as a rejection, in file and line order.
+def ingest_day(lake: Lake, day: str, known_ids: KnownIds = None, rules: IngestRules | None = None) -> DayIngest:
+    """Every record of `landing/<day>/` as a row, as feedback or as a rejection.
 
-    An id belongs to the row that had it first: later copies of this day, and ids in `known_ids` (which other days
-    hold; a mapping says which day, and this day's own ids in it do not count), are rejected as `duplicate_interaction`.
-    The same files give the same rows and ids again.
+    An id belongs to the row that had it first: later copies of this day, and ids in `known_ids` (what all days hold, as
+    a frame with interaction_id and day or a mapping; this day's own ids in it do not count), are rejected as
+    `duplicate_interaction`. The same files give the same rows and ids again.
     """
-    rows: list[Interaction] = []
-    rejections: list[Rejection] = []
-    first_place: dict[str, str] = {}
-    formats: Counter[str] = Counter()
-    unread: Counter[str] = Counter()
-    named_by_file = 0
-    files = lake.landing_files(day)
-    for parsed in (parsed for file in files for parsed in _read(lake, day, file.name)):
-        unread.update(parsed.unread_fields)
-        for item in parsed.items:
-            problem = item if isinstance(item, Rejection) else _duplicate(item, known_ids, first_place)
-            if problem:
-                rejections.append(problem)
-            elif isinstance(item, Interaction):
-                first_place[item.interaction_id] = f"{item.source_file}:{item.source_line}"
-                rows.append(item)
-                formats[parsed.format or ""] += 1
-                named_by_file += parsed.task_type_from_file
+    names = [file.name for file in lake.landing_files(day)]
+    files = [read_file(day, name, lake.read_landing(day, name), rules or IngestRules()) for name in names]
+    every = pl.concat([_NO_ROWS, *(frame for file in files for frame in file.rows)], rechunk=False)
+    rows, known = without_known(every, known_ids, day)
+    feedback, repeated = without_repeats(
+        pl.concat([FEEDBACK_SCHEMA.to_frame(), *(frame for file in files for frame in file.feedback)])
+    )
+    rejections = _rejections(day, names, files, known + repeated)
     counts = {
-        "files": len(files),
-        "records": len(rows) + len(rejections),
-        "rows": len(rows),
+        "files": len(names),
+        "records": sum(file.records for file in files),
+        "expanded": sum(file.expanded for file in files),
+        "rows": rows.height,
+        "feedback": feedback.height,
         "rejected": len(rejections),
         "rejected_by_rule": dict(Counter(rejection.rule for rejection in rejections)),
-        "rows_by_format": dict(formats),
-        "unread_fields": dict(unread.most_common(20)),
-        "task_type_from_file_name": named_by_file,
+        "rows_by_format": dict(rows["format"].value_counts(sort=True).iter_rows()),
+        "unread_fields": dict(sum((file.unread for file in files), Counter()).most_common(20)),
+        "task_type_from_file_name": int(rows["task_from_file"].sum()),
     }
-    return DayIngest(pl.DataFrame([row.model_dump() for row in rows], schema=RAW_SCHEMA), rejections, counts)
+    return DayIngest(rows.drop("format", "task_from_file"), rejections, counts, feedback)
 
 
-def _read(lake: Lake, day: str, name: str) -> Iterator[Parsed]:
-    for item in read_values(name, lake.read_landing(day, name)):
-        place = Place(day, name, item.number)
-        if isinstance(item, Damage):
-            yield Parsed([reject(place, item.rule, item.reason)])
-        else:
-            yield from parse(item.value, place, item.source_kind)
+def _rejections(day: str, names: list[str], files: list[FileRows], duplicates: list[Problem]) -> list[Rejection]:
+    """All of them by file and line."""
+    problems = [(name, *problem) for name, file in zip(names, files, strict=True) for problem in file.rejections]
+    order = {name: number for number, name in enumerate(names)}
+    problems = sorted([*problems, *duplicates], key=lambda problem: (order[problem[0]], problem[1]))
+    return [
+        Rejection(stage="ingest", day=day, place=f"{file}:{line}", rule=rule, reason=reason)
+        for file, line, rule, reason in problems
+    ]
 
 
-def _duplicate(
-    item: Interaction, known_ids: Mapping[str, str] | AbstractSet[str], first_place: Mapping[str, str]
-) -> Rejection | None:
-    """The rejection of an interaction whose id was seen before; None for a new one."""
-    place = Place(item.day, item.source_file, item.source_line)
-    seen_at = first_place.get(item.interaction_id)
-    if seen_at:
-        return reject(place, "duplicate_interaction", f"the same interaction id stands at {seen_at} of this day")
-    if item.interaction_id not in known_ids:
-        return None
-    day = known_ids[item.interaction_id] if isinstance(known_ids, Mapping) else "another day"
-    if day == item.day:
-        return None
-    return reject(place, "duplicate_interaction", f"the same interaction id arrived on {day} already")
+_NO_ROWS = pl.Schema({**RAW_SCHEMA, "format": pl.String(), "task_from_file": pl.Boolean()}).to_frame()

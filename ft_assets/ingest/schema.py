@@ -1,4 +1,4 @@
-"""The columns of the table `raw_interactions`, beside the code that fills them."""
+"""The columns of the tables `raw_interactions` and `feedback`, beside the code that fills them."""
 
 import polars as pl
 
@@ -35,3 +35,17 @@ RAW_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "tags": pl.List(pl.String),
 }
 RAW_SCHEMA = pl.Schema(RAW_COLUMNS)
+
+# One row per signal about an interaction that arrived after it. `day` is its own landing folder's day.
+FEEDBACK_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "interaction_id": pl.String,
+    "day": pl.String,
+    "timestamp": pl.Datetime("us", "UTC"),
+    "user_id": pl.String,
+    "kind": pl.String,  # rating, verdict, correction or outcome
+    "value": pl.String,  # "4.5"; accept or reject; the corrected text; JSON text
+    "source": pl.String,
+    "source_file": pl.String,
+    "source_line": pl.Int64,
+}
+FEEDBACK_SCHEMA = pl.Schema(FEEDBACK_COLUMNS)

@@ -1,10 +1,12 @@
-"""Conversation turns as foreign logs write them: OpenAI chat messages and ShareGPT conversations."""
+"""Conversation turns as foreign logs write them: OpenAI chat messages, ShareGPT conversations, and transcripts."""
 
-import json
+import re
 from collections.abc import Mapping
 
-from ft_assets.ingest.fields import Unreadable, bad, found, text
-from ft_assets.records import Message, Role
+from ft_assets.ingest.typed_values import Unreadable, bad, found, text, to_json
+from ft_assets.records import Role
+
+Turn = tuple[Role, str, str | None]  # role, content, and the JSON text of the tool calls
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -14,7 +16,7 @@ ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
-SHAREGPT_ROLES = {
+SHAREGPT_ROLES: dict[str, Role] = {
     "system": "system",
     "human": "user",
     "user": "user",
@@ -23,9 +25,11 @@ SHAREGPT_ROLES = {
     "tool": "tool",
     "observation": "tool",
 }
+_SPEAKERS: dict[str, Role] = {"Human": "user", "Assistant": "assistant"}
+_SPEAKER = re.compile(r"(?:\A\s*|\r?\n\r?\n)(Human|Assistant):")
 
 
-def read_turns(field: str, value: object) -> list[Message]:
+def read_turns(field: str, value: object) -> list[Turn]:
     """The turns of an OpenAI-style list. Tool calls are kept as JSON text, parts of text are joined by line ends.
 
     Raises:
@@ -35,10 +39,18 @@ def read_turns(field: str, value: object) -> list[Message]:
         raise bad(field, value, "a list of {role, content}")
     if not value:
         raise Unreadable("empty_messages", f"{field} is an empty list, so there is no turn to learn from")
-    return [_turn(f"{field}[{index}]", turn) for index, turn in enumerate(value)]
+    turns: list[Turn] = []
+    for index, turn in enumerate(value):
+        if type(turn) is dict and len(turn) == 2:  # {role, content} of plain text: nearly every turn there is
+            role, content = turn.get("role"), turn.get("content")
+            if type(role) is str and role in ROLES and type(content) is str and content.isascii():
+                turns.append((ROLES[role], content, None))
+                continue
+        turns.append(_turn(f"{field}[{index}]", turn))
+    return turns
 
 
-def read_sharegpt(field: str, value: object) -> list[Message]:
+def read_sharegpt(field: str, value: object) -> list[Turn]:
     """The turns of a ShareGPT list of {from, value}.
 
     Raises:
@@ -56,7 +68,40 @@ def read_sharegpt(field: str, value: object) -> list[Message]:
     return read_turns(field, turns)
 
 
-def _turn(place: str, turn: object) -> Message:
+def is_transcript(value: object) -> bool:
+    """True for text that holds both speakers of a transcript, each at the start of the text or after a blank line."""
+    if not isinstance(value, str) or "Human:" not in value or "Assistant:" not in value:
+        return False
+    return {match[1] for match in _SPEAKER.finditer(value)} == _SPEAKERS.keys()
+
+
+def read_transcript(field: str, value: object) -> list[Turn]:
+    """The turns of a text with `Human:` and `Assistant:` after blank lines; what stands before is the system's turn.
+
+    One blank after the colon belongs to the mark, everything else to the turn. An assistant's turn without text at the
+    end is where a model was asked to go on, and is left out.
+
+    Raises:
+        Unreadable: not text, or `bad_transcript` when the speakers are not there.
+    """
+    whole = text(field, value)
+    marks = list(_SPEAKER.finditer(whole))
+    if not is_transcript(whole):
+        reason = f"{field} is {found(value)} without a Human: and an Assistant: turn, each after a blank line"
+        raise Unreadable("bad_transcript", reason)
+    before = whole[: marks[0].start()]
+    turns: list[Turn] = [("system", before, None)] if before.strip() else []
+    ends = [mark.start() for mark in marks[1:]] + [len(whole)]
+    turns += [
+        (_SPEAKERS[mark[1]], whole[mark.end() : end].removeprefix(" "), None)
+        for mark, end in zip(marks, ends, strict=True)
+    ]
+    if turns[-1][0] == "assistant" and not turns[-1][1].strip():
+        turns.pop()
+    return turns
+
+
+def _turn(place: str, turn: object) -> Turn:
     if not isinstance(turn, Mapping):
         raise Unreadable("bad_messages", f"{place} is {found(turn)}; wanted: {{role, content}}")
     role = ROLES.get(turn["role"]) if isinstance(turn.get("role"), str) else None
@@ -66,7 +111,7 @@ def _turn(place: str, turn: object) -> Message:
     content = turn.get("content")
     if content is None and (calls or role == "tool"):
         content = ""  # an answer that only calls tools has no text
-    return Message(role=role, content=_content(place, content), tool_calls=calls)
+    return role, _content(place, content), calls
 
 
 def _content(place: str, content: object) -> str:
@@ -78,7 +123,11 @@ def _content(place: str, content: object) -> str:
 
 
 def _part(place: str, part: object) -> str:
-    words = part.get("text") if isinstance(part, Mapping) and part.get("type") in ("text", "input_text") else part
+    words = (
+        part.get("text")
+        if isinstance(part, Mapping) and part.get("type") in ("text", "input_text", "output_text")
+        else part
+    )
     if not isinstance(words, str):
         reason = f"{place} is no text part (an image, a sound or a file?); only text can be learned here"
         raise Unreadable("unsupported_content", reason)
@@ -95,6 +144,6 @@ def _tool_calls(place: str, turn: Mapping[str, object]) -> str | None:
     if not isinstance(calls, list):
         raise Unreadable("bad_messages", f"{place}.tool_calls is {found(calls)}; wanted: a list")
     try:
-        return text(f"{place}.tool_calls", json.dumps(calls, ensure_ascii=False, allow_nan=False))
+        return text(f"{place}.tool_calls", to_json(calls))
     except (ValueError, TypeError, RecursionError):
         raise Unreadable("bad_messages", f"{place}.tool_calls holds NaN or Infinity, which is not JSON") from None

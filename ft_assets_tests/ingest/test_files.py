@@ -3,7 +3,9 @@ import json
 
 import pytest
 
-from ft_assets.ingest.files import Damage, Value, read_values, unpack
+from ft_assets.ingest.files import read_values
+from ft_assets.ingest.unpack import unpack
+from ft_assets.ingest.values import Damage, Value
 
 ROWS = [{"n": 1}, {"n": 2}, {"n": 3}]
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
@@ -92,9 +94,20 @@ def test_a_cut_off_document_says_where_and_never_quotes_the_file() -> None:
 
 
 def test_other_kinds_of_files_are_refused_by_name() -> None:
-    assert damages("rows.csv", b"a,b\n1,2\n") == [(1, "unknown_file_type")]
+    assert damages("rows.xlsx", b"a,b\n1,2\n") == [(1, "unknown_file_type")]
     assert damages("rows.gz", gzip.compress(LINES)) == [(1, "unknown_file_type")]
-    assert damages("rows.jsonl", LINES.decode().encode("utf-16")) == [(1, "not_utf8")]
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        assert damages("rows.jsonl", LINES.decode().encode(encoding)) == [(1, "not_utf8")]
+
+
+def test_zeros_that_a_crash_left_in_a_file_are_one_broken_line() -> None:
+    content = LINES + b"\0" * 4096 + b"\n" + LINES
+    assert values("a.jsonl", content) == ROWS * 2
+    assert damages("a.jsonl", content) == [(4, "not_json")]
+
+
+def test_latin_1_is_named_line_by_line() -> None:
+    assert damages("a.jsonl", '{"n": "é"}\n'.encode("latin-1") + LINES) == [(1, "not_utf8")]
 
 
 def test_a_cut_off_gzip_file_keeps_its_whole_lines() -> None:
@@ -113,7 +126,7 @@ def test_a_gzip_file_of_several_members_is_read_to_its_end() -> None:
 
 
 def test_a_gzip_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ft_assets.ingest.files.MAX_UNPACKED_BYTES", 4 << 20)
+    monkeypatch.setattr("ft_assets.ingest.unpack.MAX_UNPACKED_BYTES", 4 << 20)
     body, damage = unpack(gzip.compress(b" " * (8 << 20)))
     assert body == b""
     assert damage is not None

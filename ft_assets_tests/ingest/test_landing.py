@@ -1,15 +1,17 @@
 import gzip
 import json
 from pathlib import Path
+from time import process_time
 
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ft_assets.ingest.landing import DayIngest, ingest_day
+from ft_assets.ingest.landing import ingest_day
 from ft_assets.ingest.schema import RAW_SCHEMA
 from ft_assets.lake import Lake
+from ft_assets_tests.ingest.reading import adds_up
 
 DAY = "2026-01-05"
 
@@ -27,13 +29,6 @@ def native(name: str | None, answer: str = "4") -> dict[str, object]:
     return ({"id": name} if name else {}) | {"input_text": "2 + 2?", "output_text": answer}
 
 
-def adds_up(ingested: DayIngest) -> bool:
-    counts = ingested.counts
-    same_rows = counts["rows"] == ingested.rows.height == sum(counts["rows_by_format"].values())
-    same_rejections = counts["rejected"] == len(ingested.rejections) == sum(counts["rejected_by_rule"].values())
-    return same_rows and same_rejections and counts["records"] == counts["rows"] + counts["rejected"]
-
-
 def test_a_day_of_foreign_files_becomes_rows_and_rejections_that_add_up(lake: Lake) -> None:
     lake.land(DAY, "a.jsonl", lines(native("1"), {"nobody": "knows"}, native("2")))
     lake.land(
@@ -46,7 +41,7 @@ def test_a_day_of_foreign_files_becomes_rows_and_rejections_that_add_up(lake: La
     assert ingested.rows.schema == RAW_SCHEMA
     assert ingested.rows["source_file"].to_list() == ["a.jsonl", "a.jsonl", "b.json", "c_qa.jsonl.gz"]
     assert ingested.rows["task_type"].to_list() == [None, None, None, "question_answering"]
-    assert ingested.counts["rejected_by_rule"] == {"unknown_format": 1, "unknown_file_type": 1}
+    assert ingested.counts["rejected_by_rule"] == {"unknown_format": 1, "no_known_column": 1}
     assert [rejection.place for rejection in ingested.rejections] == ["a.jsonl:2", "d.csv:1"]
     assert ingested.counts["unread_fields"] == {"extra": 1}
     assert ingested.counts["task_type_from_file_name"] == 1
@@ -78,6 +73,27 @@ def test_an_id_that_another_day_holds_is_a_duplicate_and_one_of_this_day_is_not(
     assert ingested.rows["interaction_id"].to_list() == ["2", "3"]
     assert "2026-01-01" in ingested.rejections[0].reason
     assert ingest_day(lake, DAY, {"1", "2"}).rows["interaction_id"].to_list() == ["3"]
+    known = pl.DataFrame({"interaction_id": ["1", "2", "1"], "day": ["2026-01-01", DAY, "2026-01-02"]})
+    framed = ingest_day(lake, DAY, known)
+    assert framed.rows.equals(ingested.rows)
+    assert [problem.reason for problem in framed.rejections] == [problem.reason for problem in ingested.rejections]
+
+
+def test_copies_of_what_another_day_holds_all_name_that_day(lake: Lake) -> None:
+    lake.land(DAY, "a.jsonl", lines(native("1"), native("2"), native("1"), native("2", "again")))
+    ingested = ingest_day(lake, DAY, pl.DataFrame({"interaction_id": ["1"], "day": ["2026-01-01"]}))
+    assert adds_up(ingested)
+    assert [problem.place for problem in ingested.rejections] == ["a.jsonl:1", "a.jsonl:3", "a.jsonl:4"]
+    assert ["2026-01-01" in problem.reason for problem in ingested.rejections] == [True, True, False]
+
+
+def test_a_million_known_ids_are_asked_in_a_second(lake: Lake) -> None:
+    lake.land(DAY, "a.jsonl", lines(*(native(f"new-{number}") for number in range(100)), native("i-7")))
+    known = pl.select(interaction_id=pl.format("i-{}", pl.int_range(1_000_000)), day=pl.lit("2026-01-01"))
+    start = process_time()
+    ingested = ingest_day(lake, DAY, known)
+    assert process_time() - start < 1
+    assert ingested.counts["rejected_by_rule"] == {"duplicate_interaction": 1}
 
 
 def test_a_day_without_files_is_an_empty_table(lake: Lake) -> None:
@@ -128,7 +144,7 @@ def test_rows_survive_the_lake(lake: Lake) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200) | st.lists(st.text(max_size=20)).map(lambda texts: "\n".join(texts).encode()))
-@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.json.gz"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.json.gz", "a.csv", "a.csv.gz"])
 def test_any_bytes_at_all_give_a_day_that_adds_up(lake: Lake, name: str, content: bytes) -> None:
     lake.land(DAY, name, content)
     ingested = ingest_day(lake, DAY, {})

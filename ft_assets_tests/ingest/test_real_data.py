@@ -12,6 +12,7 @@ from ft_assets.curation.curate import Curated, curate
 from ft_assets.curation.pii import still_secret
 from ft_assets.ingest.landing import DayIngest, ingest_day
 from ft_assets.lake import Lake
+from ft_assets_tests.ingest.reading import adds_up
 
 DATA = Path(ft_assets.__file__).parents[2] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the folder with real data is not there")
@@ -43,7 +44,7 @@ def line_count(name: str) -> int:
 
 
 def assert_nothing_disappears(ingested: DayIngest, curated: Curated) -> None:
-    assert ingested.counts["records"] == ingested.rows.height + len(ingested.rejections)
+    assert adds_up(ingested)
     counts = curated.counts_by_day[DAY]
     assert counts["rows"] == ingested.rows.height == curated.examples.height + len(curated.rejections)
     merged = curated.examples["interaction_ids"].explode()
@@ -101,7 +102,8 @@ def test_closed_answers_with_a_passing_signal_are_high_score(name: str) -> None:
 @pytest.mark.parametrize("name", FREE)
 def test_the_other_task_sets_are_kept_or_rejected_with_a_reason(name: str) -> None:
     ingested, curated = through(name)
-    assert ingested.counts["records"] == line_count(name) * (2 if name == "preferences" else 1)
+    assert ingested.counts["records"] == line_count(name)
+    assert ingested.counts["expanded"] == (line_count(name) if name == "preferences" else 0)
     assert set(ingested.counts["rejected_by_rule"]) <= {"duplicate_interaction"}
     assert_nothing_disappears(ingested, curated)
     assert_no_secret(curated)
