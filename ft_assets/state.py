@@ -1,6 +1,7 @@
-"""The few rows that change under compare-and-set: who is champion, what was trained, which version is whose."""
+"""The few rows that change under compare-and-set: who is champion, what was trained, which version is whose, which
+cluster stands on which side."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -8,12 +9,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ft_assets.errors import StaleChampion, WriteConflict
-from ft_assets.state_database import database, reachable, schema
+from ft_assets.records import Side
+from ft_assets.state_database import database, insert_if_absent, reachable, schema
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, MetaData, RowMapping, Table
 
 ATTEMPTS = 50
+ROWS_PER_INSERT = 10_000
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,27 @@ class State:
             except IntegrityError:  # another process took the number, perhaps for this very model: look again
                 continue
         raise WriteConflict(f"No version number for {specialization} after {ATTEMPTS} attempts. Run again.")
+
+    def record_sides(self, specialization: str, sides: Mapping[str, Side], snapshot: str) -> None:
+        """Remembers the side of each cluster of a snapshot; a cluster that is recorded already stays as it is."""
+        table = self._table("split_sides")
+        now = datetime.now(UTC)
+        rows = [
+            {"specialization": specialization, "cluster_id": cluster, "side": side, "snapshot": snapshot, "at": now}
+            for cluster, side in sorted(sides.items())  # one order for all, so that two writers do not lock each other
+        ]
+        with self._transaction(writes=True) as connection:
+            for first in range(0, len(rows), ROWS_PER_INSERT):
+                connection.execute(insert_if_absent(connection, table), rows[first : first + ROWS_PER_INSERT])
+
+    def sides(self, specialization: str) -> dict[str, Side]:
+        """The side of each cluster that was ever in a snapshot of the specialization."""
+        from sqlalchemy import select
+
+        table = self._table("split_sides")
+        query = select(table.c.cluster_id, table.c.side).where(table.c.specialization == specialization)
+        with self._transaction() as connection:
+            return {cluster: side for cluster, side in connection.execute(query)}
 
     def _champion(self, connection: "Connection", specialization: str) -> Promotion | None:
         from sqlalchemy import select

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ft_assets.errors import BadConfiguration, Rerunnable
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, MetaData
+    from sqlalchemy import Connection, Engine, Insert, MetaData, Table
 
 BUSY_SECONDS = 30  # how long SQLite waits for another writer
 SCHEMA_LOCK = 0x66745F61  # PostgreSQL: processes that start together must not create the tables together
@@ -27,7 +27,7 @@ def database(url: str) -> "Engine":
 
 
 def schema() -> "MetaData":
-    """The tables: promotions, trained, versions. Their keys are what makes a second writer fail."""
+    """The tables: promotions, trained, versions, split_sides. Their keys are what makes a second writer fail."""
     from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, UniqueConstraint
 
     metadata = MetaData()
@@ -63,7 +63,25 @@ def schema() -> "MetaData":
         Column("model_digest", String, nullable=False),
         UniqueConstraint("specialization", "model_digest"),
     )
+    Table(
+        "split_sides",
+        metadata,
+        Column("specialization", String, primary_key=True),
+        Column("cluster_id", String, primary_key=True),  # the first side that is written stays
+        Column("side", String, nullable=False),
+        Column("snapshot", String, nullable=False),
+        Column("at", DateTime(timezone=True), nullable=False),
+        sqlite_with_rowid=False,  # one tree instead of a table and its index: half the file
+    )
     return metadata
+
+
+def insert_if_absent(connection: "Connection", table: "Table") -> "Insert":
+    """An insert that leaves rows alone whose key is taken; both databases write it alike."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()
 
 
 def engine_for(url: str) -> "Engine":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ft_assets.errors import BadConfiguration, Rerunnable, StaleChampion
+from ft_assets.records import Side
 from ft_assets.settings import PROJECT_ROOT
 from ft_assets.state import Promotion, State
 
@@ -142,6 +143,24 @@ def test_what_was_trained_last_is_remembered_once(url: str) -> None:
     last = state.last_trained(LINE)
     assert last is not None
     assert (last.snapshot, last.model_digest, last.at.tzinfo) == ("snapshot-2", "model-2", UTC)
+
+
+def test_the_first_side_of_a_cluster_stays(url: str) -> None:
+    state = State(url)
+    assert state.sides(LINE) == {}
+    state.record_sides(LINE, {"c1": "train", "c2": "eval"}, "snapshot-1")
+    state.record_sides(LINE, {"c2": "train", "c3": "validation"}, "snapshot-2")
+    state.record_sides(LINE, {}, "snapshot-3")
+    state.record_sides("another-line", {"c1": "eval"}, "snapshot-4")
+    assert State(url).sides(LINE) == {"c1": "train", "c2": "eval", "c3": "validation"}
+    assert state.sides("another-line") == {"c1": "eval"}
+
+
+def test_sides_are_recorded_by_many_at_once_and_in_bulk(url: str) -> None:
+    sides: dict[str, Side] = {f"cluster-{number}": "train" for number in range(25_000)}
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: State(url).record_sides(LINE, sides, f"snapshot-{number}"), range(4)))
+    assert State(url).sides(LINE) == sides
 
 
 @pytest.mark.parametrize("bad", ["sqlite://", "sqlite:///:memory:", "mysql://x/y", "nonsense"])

@@ -1,6 +1,6 @@
 """Whether a snapshot is enough to learn from and to be judged by, in numbers, before anything is trained."""
 
-from ft_assets.dataset.snapshot import COVERAGE_MINIMUM, SnapshotSummary
+from ft_assets.dataset.summary import COVERAGE_MINIMUM, SnapshotSummary
 from ft_assets.errors import BadInput
 
 SFT_MINIMUM_EXAMPLES, SFT_IDEAL_EXAMPLES = 1_000, 10_000

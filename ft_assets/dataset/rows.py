@@ -1,14 +1,17 @@
 """The rows of a snapshot as its files hold them, one JSON object per line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ft_assets.errors import BadInput, IncompleteArtifact
 from ft_assets.records import Message, Side
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -34,35 +37,70 @@ def read_side(directory: Path, side: Side) -> list[SnapshotRow]:
         IncompleteArtifact: the side's file is not there; materialize train_eval_split again.
         BadInput: a line is not a snapshot row; names file and line.
     """
-    path = directory / f"{side}.jsonl"
-    if not path.is_file():
-        raise IncompleteArtifact(
-            f"{path} does not exist, so this is not a whole snapshot. Materialize train_eval_split again."
-        )
-    return [row for _, row in read_lines(path, SnapshotRow)]
+    return [row for _, row in read_lines(_side_file(directory, side), SnapshotRow)]
 
 
 def read_lines(path: Path, model: type[Row]) -> Iterator[tuple[int, Row]]:
-    """Line number (from 1) and row of each line that is not blank.
-
-    Read as bytes: only a newline ends a line, not the line separators of Unicode that a text may hold.
+    """Line number (from 1) and row of each line of a file that is not blank.
 
     Raises:
         BadInput: a line does not fit `model`; names file, line and field.
     """
     with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                yield number, model.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors(include_url=False, include_input=False)[0]
-                field = ".".join(map(str, first["loc"])) or "the line"
-                raise BadInput(
-                    f"{path}:{number} is not a {model.__name__}: {field}: {first['msg']}. "
-                    "Mend this line, or make the file again; nothing of it was used."
-                ) from error
+        yield from parsed_lines(lines, model, str(path))
+
+
+def parsed_lines(lines: Iterable[bytes], model: type[Row], name: str) -> Iterator[tuple[int, Row]]:
+    """The same for lines of the file `name`.
+
+    They are bytes: only a newline ends a line, not the line separators of Unicode that a text may hold.
+
+    Raises:
+        BadInput: a line does not fit `model`; names file, line and field.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield number, model.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(map(str, first["loc"])) or "the line"
+            raise BadInput(
+                f"{name}:{number} is not a {model.__name__}: {field}: {first['msg']}. "
+                "Mend this line, or make the file again; nothing of it was used."
+            ) from error
+
+
+def side_frame(directory: Path, side: Side) -> "pl.DataFrame":
+    """The rows of one side as a table with the columns of SnapshotRow, without a Python object per row.
+
+    Raises:
+        IncompleteArtifact: the side's file is not there; materialize train_eval_split again.
+        BadInput: the file is not made of snapshot rows.
+    """
+    import polars as pl
+
+    text, turn = pl.String, pl.Struct({"role": pl.String, "content": pl.String})
+    lists = {"messages": pl.List(turn), "interaction_ids": pl.List(text)}
+    schema = {name: lists.get(name, text) for name in SnapshotRow.model_fields}
+    path = _side_file(directory, side)
+    if not path.stat().st_size:
+        return pl.DataFrame(schema=schema)
+    try:
+        return pl.read_ndjson(path, schema=schema)
+    except pl.exceptions.PolarsError as error:
+        list(read_lines(path, SnapshotRow))  # names the line
+        raise BadInput(f"{path} is not a table of snapshot rows. Materialize train_eval_split again.") from error
+
+
+def _side_file(directory: Path, side: Side) -> Path:
+    path = directory / f"{side}.jsonl"
+    if not path.is_file():
+        raise IncompleteArtifact(
+            f"{path} does not exist, so this is not a whole snapshot. Materialize train_eval_split again."
+        )
+    return path
 
 
 def canonical_json(value: Any) -> str:

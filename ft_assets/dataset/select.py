@@ -24,17 +24,24 @@ COLUMNS = (
     "task_type",
     "reasoning_mode",
     "domain",
+    "source",
+    "tags",
     "prompt_id",
+    "answer_id",
     "cluster_id",
+    "linked_clusters",
+    "duplicate_group",
     "messages",
     "high_score",
     "quality_score",
     "human_verified",
+    "n_tokens",
     "low_score_reason",
 )
 DUPLICATE = "duplicate"
 TOOL_CALLS = "tool calls"  # a snapshot holds role and content only; an answer without its call would teach a wrong one
-BY_SELECTOR = ("other ", "quality_score ")  # how the reasons begin that a selector gives; the others are curation's
+# How the reasons begin that a line's own YAML gives (its selector, its filters); the others are curation's.
+BY_SELECTOR = ("other ", "quality_score ", "filter ")
 # The first number of a reason is what was measured; a later one would be the threshold, which all rows share.
 MEASURED = re.compile(r"\s*\b\d+(?:\.\d+)?(?:e-?\d+)?(?: of \d+)?")
 
@@ -104,8 +111,11 @@ def select(curated: "pl.LazyFrame | pl.DataFrame", selector: Selector) -> Select
         frame = frame.filter(_one_of(column, selector))
     rows = frame.with_columns(dropped_for=_first_reason(selector)).collect()
     eligible = rows.filter(pl.col("dropped_for").is_null()).select(COLUMNS)
-    total_order = ["day", "example_id", pl.col("interaction_ids").list.join(","), "cluster_id"]
-    first = eligible.sort(total_order).unique("example_id", keep="first", maintain_order=True)
+    if eligible["example_id"].is_unique().all():
+        first = eligible.sort("day", "example_id")
+    else:
+        total_order = ["day", "example_id", pl.col("interaction_ids").list.join(","), "cluster_id"]
+        first = eligible.sort(total_order).unique("example_id", keep="first", maintain_order=True)
 
     drops: Counter[str] = Counter()
     for reason in rows["dropped_for"].drop_nulls():

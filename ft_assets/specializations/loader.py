@@ -75,6 +75,7 @@ def recipe_digest(spec: Specialization) -> str:
         "approach": spec.approach,
         "base_model": spec.base_model,
         "recipe": spec.recipe.digest(),
+        "rules": spec.rules.model_dump(mode="json"),
         "select": spec.select.model_dump(mode="json"),
         "split": spec.split.model_dump(),
         "system_prompt": spec.system_prompt,

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ft_assets.dataset.contamination import GoldenRow
+from ft_assets.dataset.golden import GoldenRow
 from ft_assets.dataset.select import COLUMNS
 from ft_assets.records import Message
 
@@ -18,6 +18,8 @@ TYPES: dict[str, Any] = {
     "high_score": pl.Boolean,
     "quality_score": pl.Float64,
     "human_verified": pl.Boolean,
+    "n_tokens": pl.Int64,
+    **dict.fromkeys(("linked_clusters", "tags"), pl.List(pl.String)),
 }
 
 
@@ -40,12 +42,18 @@ def row() -> Callable[..., Row]:
             "task_type": "test_cases",
             "reasoning_mode": "standard",
             "domain": None,
+            "source": "ide-plugin",
+            "tags": [],
             "prompt_id": f"prompt-{example_id}",
+            "answer_id": f"answer-{example_id}",
             "cluster_id": f"cluster-{example_id}",
+            "linked_clusters": [],
+            "duplicate_group": example_id,
             "messages": turns(f"Test {example_id}?", f"Given {example_id}"),
             "high_score": True,
             "quality_score": 0.9,
             "human_verified": False,
+            "n_tokens": 12,
             "low_score_reason": None,
             **differs,
         }

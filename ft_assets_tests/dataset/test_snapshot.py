@@ -5,18 +5,22 @@ import polars as pl
 import pytest
 
 from ft_assets.dataset.contamination import leaks
+from ft_assets.dataset.rows import canonical_json
+from ft_assets.dataset.rules import Rules
 from ft_assets.dataset.select import Selector
 from ft_assets.dataset.snapshot import (
     SnapshotRow,
     build_snapshot,
+    choose,
     eligible_train_ids,
     new_since,
     read_counts,
     read_side,
+    snapshot_ids,
     state_digest,
     why_waiting,
 )
-from ft_assets.dataset.split import SplitFractions
+from ft_assets.dataset.split import SplitFractions, side_of
 from ft_assets.errors import BadInput, IncompleteArtifact
 
 QA = Selector(roles=("qa-engineer",), task_types=("test_cases", "bug_identification"))
@@ -28,8 +32,8 @@ def content(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def build(table, folder, selector=QA, golden=(), prompt=None, key="key"):
-    return build_snapshot(table, selector, key, TENTHS, list(golden), prompt, folder)
+def build(table, folder, selector=QA, golden=(), prompt=None, key="key", **knobs):
+    return build_snapshot(table, selector, key, TENTHS, list(golden), prompt, folder, **knobs)
 
 
 def test_a_snapshot_is_five_files_whose_rows_are_sorted_and_canonical(many, tmp_path):
@@ -65,10 +69,11 @@ def test_what_the_snapshot_was_chosen_by_changes_its_bytes(many, tmp_path, golde
         "key": {"key": "other"},
         "selector": {"selector": Selector(roles=("qa-engineer",))},
         "golden": {"golden": [golden_row("never asked", "never")]},
+        "rules": {"rules": Rules(most_prompts_per_answer=9)},
     }
     for name, arguments in variants.items():
         build(many, tmp_path / name, **arguments)
-    assert len({json.dumps({k: v.hex() for k, v in content(tmp_path / name).items()}) for name in variants}) == 5
+    assert len({json.dumps({k: v.hex() for k, v in content(tmp_path / name).items()}) for name in variants}) == 6
 
 
 def test_the_recipe_holds_no_key_in_clear(many, tmp_path):
@@ -110,13 +115,11 @@ def test_golden_prompts_never_reach_the_snapshot(many, tmp_path, golden_row):
 
 
 def test_text_of_any_script_survives_the_round_trip(row, curated, tmp_path, conversation):
-    said = conversation("line\u2028separator \u0085 \r\n 漢字 \U0001f600 \x7f", "\ttab “quoted” \\ back")
-    build(
-        curated([row(f"e{i}", messages=[*said[:1], {**said[1], "content": f"{i}"}]) for i in range(9)]),
-        tmp_path,
-        Selector(),
-    )
-    assert read_side(tmp_path, "train")[0].messages[0].content == said[0]["content"]
+    said = conversation("line\u2028separator \u0085 \r\n 漢字 \U0001f600 \x7f", "\ttab “quoted” \\ back \x00 /")
+    build(curated([row("a", cluster_id="cluster-e000", messages=said)]), tmp_path, Selector())
+    assert [turn.content for turn in read_side(tmp_path, "train")[0].messages] == [turn["content"] for turn in said]
+    line = (tmp_path / "train.jsonl").read_bytes().decode().removesuffix("\n")
+    assert line == canonical_json(json.loads(line))
 
 
 def test_nothing_on_the_train_side_is_refused_with_what_was_dropped(row, curated, tmp_path):
@@ -194,3 +197,64 @@ def test_rows_without_a_task_are_counted_as_such(row, curated, tmp_path):
     summary = build(curated([row(f"e{i}", task_type=None) for i in range(9)]), tmp_path, Selector())
     assert list(summary.rows_by_task) == ["(none)"]
     assert isinstance(pl.read_ndjson(tmp_path / "train.jsonl"), pl.DataFrame)
+
+
+def test_near_duplicates_bridges_and_copies_never_reach_the_snapshot_and_are_counted(many, row, curated, tmp_path):
+    more = [
+        row("zz1", duplicate_group="e000", cluster_id="cluster-e000", quality_score=0.1),
+        row("zz2", cluster_id="cluster-e000", linked_clusters=["cluster-e001", HELD_OUT]),
+    ]
+    summary = build(pl.concat([many, curated(more)]), tmp_path)
+    assert summary.drops == {"near_duplicate": 1, "bridges_train_and_eval": 1}
+    assert summary.near_duplicates == 1
+    assert {"zz1", "zz2"}.isdisjoint(snapshot_ids(tmp_path))
+    assert len(snapshot_ids(tmp_path)) == 200
+
+
+HELD_OUT = next(f"c{i}" for i in range(99) if side_of(f"c{i}", "key") == "eval")
+
+
+def test_tokens_are_told_per_side(row, curated, tmp_path):
+    summary = build(curated([row(f"e{i:03d}", n_tokens=i + 1) for i in range(100)]), tmp_path)
+    assert sum(figures.total for figures in summary.tokens_by_side.values()) == 5_050
+    train = summary.tokens_by_side["train"]
+    assert 40 < train.p50 < 60 < 90 < train.p95 <= train.max <= 100
+
+
+def test_filters_transformers_and_validators_act_at_the_snapshot(many, tmp_path):
+    knobs = Rules.model_validate(
+        {
+            "filters": [{"answer_matches_not": "e19[0-9]"}],
+            "transformers": [{"keep_last_turns": 2}],
+            "validators": [{"least_rows_per_task": 50}],
+        }
+    )
+    summary = build(many, tmp_path / "s", rules=knobs)
+    assert summary.drops == {"filter answer_matches_not": 10}
+    assert json.loads((tmp_path / "s/recipe.json").read_text())["rules"] == knobs.model_dump(mode="json")
+    strict = knobs.model_copy(update={"validators": Rules(validators=[{"least_rows_per_task": 500}]).validators})
+    with pytest.raises(BadInput, match="The snapshot of qa-engineer is not valid"):
+        build(many, tmp_path / "t", rules=strict, specialization="qa-engineer")
+    assert list((tmp_path / "t").iterdir()) == []
+
+
+def test_the_ledger_keeps_old_clusters_where_they_were_when_a_fraction_changes(many, tmp_path):
+    before = choose(many, QA, "key", TENTHS, [])
+    ledger = dict(before.rows.select("cluster_id", "side").rows())
+    halves = SplitFractions(eval_fraction=0.5)
+    after = choose(many, QA, "key", halves, [], ledger=ledger)
+    assert after.rows.equals(before.rows)
+    assert before.ledger_held == 0
+    moved = choose(many, QA, "key", halves, []).rows["side"] != before.rows["side"]
+    assert after.ledger_held == moved.sum() > 50
+
+
+def test_the_rows_of_the_last_snapshot_stay_when_better_near_duplicates_come_in(row, curated, tmp_path):
+    old = [row(f"e{i:03d}", duplicate_group=f"g{i}", cluster_id=f"cluster-{i}") for i in range(60)]
+    build(curated(old), tmp_path)
+    better = [{**each, "example_id": f"a-{each['example_id']}", "human_verified": True} for each in old]
+    now = [{**each, "messages": [{**each["messages"][0]}, {**each["messages"][1]}]} for each in better]
+    known = snapshot_ids(tmp_path)
+    assert set(choose(curated([*old, *now]), QA, "key", TENTHS, [], previous=known).rows["example_id"]) == set(known)
+    without = choose(curated([*old, *now]), QA, "key", TENTHS, []).rows["example_id"]
+    assert all(name.startswith("a-") for name in without)

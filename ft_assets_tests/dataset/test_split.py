@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ft_assets.dataset.select import Selector, select
-from ft_assets.dataset.split import assign_sides, side_of
+from ft_assets.dataset.split import assign_sides, side_of, sides_of
 
 FRACTIONS = st.floats(0, 0.99)
 MANY = [f"cluster-{i}" for i in range(5_000)]
@@ -104,3 +104,46 @@ def test_the_same_text_in_another_case_bridges_two_sides_too(row, curated, conve
     one = row("a", cluster_id=train, messages=conversation("Is  it a Bug?", "No."))
     other = row("b", cluster_id=held_out, messages=conversation("is it a bug?", "no."))
     assert assign_sides(curated([one, other]), "key").drops == {"bridges_train_and_eval": 1}
+
+
+@given(clusters=st.lists(st.text(), max_size=20), key=st.text(), one=FRACTIONS, other=FRACTIONS)
+def test_many_clusters_get_the_sides_that_each_gets_by_itself(clusters, key, one, other):
+    assert sides_of(clusters, key, one, other) == [side_of(cluster, key, one, other) for cluster in clusters]
+
+
+LINKS = st.lists(
+    st.tuples(st.integers(0, 8), st.integers(0, 6), st.lists(st.integers(0, 12), max_size=3)), max_size=40
+)  # cluster, prompt, linked clusters
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sketch=LINKS, ledger=st.dictionaries(st.integers(0, 12), st.sampled_from(["train", "validation", "eval"])))
+def test_no_two_linked_rows_stand_on_different_sides(row, curated, sketch, ledger):
+    rows = [
+        row(f"e{i}", cluster_id=f"c{c}", prompt_id=f"p{p}", linked_clusters=[f"c{other}" for other in linked])
+        for i, (c, p, linked) in enumerate(sketch)
+    ]
+    sided = assign_sides(curated(rows), "key", 0.3, 0.3, {f"c{cluster}": side for cluster, side in ledger.items()})
+    side = dict(sided.rows.select("cluster_id", "side").rows())
+    for cluster, own, linked in sided.rows.select("cluster_id", "side", "linked_clusters").iter_rows():
+        assert side[cluster] == own
+        assert {side[other] for other in linked if other in side} <= {own}
+        known = {ledger[int(other[1:])] for other in [cluster, *linked] if int(other[1:]) in ledger}
+        assert known <= {own}
+    assert sided.rows.height + sided.drops.get("bridges_train_and_eval", 0) == len(rows)
+
+
+def test_a_row_that_is_linked_to_a_cluster_of_another_side_is_dropped(row, curated):
+    train, held_out = two_clusters_on_different_sides()
+    table = curated([row("a", cluster_id=train), row("b", cluster_id=train, linked_clusters=[held_out])])
+    sided = assign_sides(table, "key")
+    assert sided.rows["example_id"].to_list() == ["a"]
+    assert sided.drops == {"bridges_train_and_eval": 1}
+
+
+def test_a_side_in_the_ledger_wins_and_is_counted_once_per_cluster(row, curated):
+    train, held_out = two_clusters_on_different_sides()
+    table = curated([row("a", cluster_id=train), row("b", cluster_id=train), row("c", cluster_id=held_out)])
+    sided = assign_sides(table, "key", ledger={train: "validation", held_out: "eval", "gone": "train"})
+    assert sided.rows.select("example_id", "side").rows() == [("a", "validation"), ("b", "validation"), ("c", "eval")]
+    assert sided.ledger_held == 1

@@ -111,6 +111,26 @@ def test_a_relative_golden_set_starts_at_the_project_root_and_an_absolute_one_st
     assert loaded(tmp_path, "evaluation: {golden_set: /srv/g.jsonl}\n").evaluation.golden_set == Path("/srv/g.jsonl")
 
 
+def test_a_golden_set_in_the_lake_is_a_key_and_no_path(tmp_path):
+    evaluation = loaded(tmp_path, "evaluation: {golden_set: lake:golden/qa.v2.jsonl}\n").evaluation
+    assert evaluation.golden_lake_key == "golden/qa.v2.jsonl"
+    assert loaded(tmp_path, "evaluation: {golden_set: data/g.jsonl}\n").evaluation.golden_lake_key is None
+
+
+def test_rules_are_read_by_name_and_parameter(tmp_path):
+    text = (
+        "rules:\n  most_prompts_per_answer: 9\n  filters: [{max_tokens: 512}, {exclude_tags: [draft]}]\n"
+        "  transformers: [drop_system_turn]\n  validators: [{most_share_of_one_task: 0.5}]\n"
+    )
+    rules = loaded(tmp_path, text).rules
+    assert rules.most_prompts_per_answer == 9
+    assert [rule.as_written() for rule in rules.filters] == [{"max_tokens": 512}, {"exclude_tags": ("draft",)}]
+    assert [rule.name for rule in (*rules.transformers, *rules.validators)] == [
+        "drop_system_turn",
+        "most_share_of_one_task",
+    ]
+
+
 def test_an_exponent_without_a_point_is_a_number_although_yaml_reads_a_text(tmp_path):
     assert loaded(tmp_path, "recipe: {learning_rate: 1e-4}\n").recipe.learning_rate == 1e-4
 
@@ -140,6 +160,22 @@ def test_an_exponent_without_a_point_is_a_number_although_yaml_reads_a_text(tmp_
         ("recipe:\n  r: 4\n  r: 8\n", r":8: recipe\.r: found twice, first in line 7"),
         ("system_prompt: [\n", r":7: not readable as YAML"),
         ("system_prompt: 2026-13-45\n", r"not readable as YAML: month must be in 1..12"),
+        (
+            "rules: {filters: [max_tokenz: 5]}\n",
+            r":6: rules\.filters\.0: found 'max_tokenz', allowed: one of min_answer_",
+        ),
+        (
+            "rules:\n  filters:\n  - max_turns: 4\n  - max_tokens: many\n",
+            r":9: rules\.filters\.1: max_tokens: found 'many'",
+        ),
+        (
+            "rules: {transformers: [keep_last_turns]}\n",
+            r":6: rules\.transformers\.0: keep_last_turns: .*needs its turns",
+        ),
+        ("rules: {filter: []}\n", r":6: rules\.filter: unknown key, allowed here: .*Did you mean filters\?"),
+        ("evaluation: {golden_set: lake:other/g.jsonl}\n", r":6: evaluation\.golden_set: found 'lake:other/g\.jsonl'"),
+        ("evaluation: {golden_set: g, golden_sha256: abc}\n", r":6: evaluation\.golden_sha256: found 'abc'"),
+        (f"evaluation: {{golden_sha256: {'a' * 64}}}\n", r":6: evaluation: golden_sha256 is set and golden_set is not"),
         ("recipe: &r\n  outside_range: *r\n", r":7: recipe\.outside_range"),
     ],
 )
@@ -220,6 +256,7 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path):
     [
         "recipe: {seed: 1}\n",
         "split: {eval_fraction: 0.2}\n",
+        "rules: {filters: [max_tokens: 512]}\n",
         "system_prompt: Be short.\n",
         "architecture: rag-only\n",
     ],
