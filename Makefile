@@ -55,11 +55,12 @@ dev: instance
 	$(BIN)/mlflow server --backend-store-uri $(MLFLOW_TRACKING_URI) --host 127.0.0.1 --port $(MLFLOW_PORT) --workers 1 >$(DAGSTER_HOME)/mlflow.log 2>&1 & \
 	$(BIN)/dg dev --port $(UI_PORT)
 
-test: install
-	$(BIN)/python -m pytest
+# The fast ones on every core; the others one after the other, because they train on every core or start servers.
+test: test-fast
+	$(BIN)/python -m pytest -m "torch or service or gpu"
 
 test-fast: install
-	$(BIN)/python -m pytest -m "not torch and not service and not gpu"
+	$(BIN)/python -m pytest -n auto -m "not torch and not service and not gpu"
 
 check: instance
 	$(BIN)/ruff check .

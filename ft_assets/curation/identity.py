@@ -1,43 +1,67 @@
-"""What makes two examples the same example, the same prompt, or members of one cluster. All ids are SHA-256 in hex."""
+"""What makes two examples the same example, the same prompt, the same answer. All ids are SHA-256 in hex.
+
+Ids are taken of normalised, masked turns. Those hold no control characters but tab and line feed, so the two that
+end parts and turns here make the joined text unambiguous.
+"""
 
 import hashlib
-import json
-from collections.abc import Sequence
 
-from ft_assets.records import Message
+from ft_assets.curation.turns import Conversation
 
-
-def example_id(messages: Sequence[Message]) -> str:
-    """The id of an example: of its masked, normalised turns with their tool calls."""
-    return _digest(_canonical(messages))
+_PART, _TURN = "\x1f", "\x1e"
+_NO_KEY = bytes(16)
 
 
-def prompt_id(messages: Sequence[Message]) -> str:
-    """The id of the prompt: of all turns but the answer, to the letter."""
-    return _digest(_canonical(messages[:-1]))
+def prompt_and_example_id(conversation: Conversation) -> tuple[str, str]:
+    """The id of the prompt, which is all turns but the answer, and of the whole example, both to the letter."""
+    *asked, answer = [
+        f"{role}{_PART}{content}{_PART}{calls or ''}{_TURN}" for role, content, calls in zip(*conversation, strict=True)
+    ]
+    digest = hashlib.sha256("".join(asked).encode())
+    prompt = digest.hexdigest()
+    digest.update(answer.encode())
+    return prompt, digest.hexdigest()
 
 
-def cluster_id(messages: Sequence[Message], conversation_id: str | None) -> str:
-    """The id of what must stay on one side of a split: the conversation, else the prompt without case and spacing."""
-    if conversation_id:
-        return _digest(f"conversation:{conversation_id}")
-    loose = [message.model_copy(update={"content": _loose(message.content)}) for message in messages[:-1]]
-    return _digest("prompt:" + _canonical(loose))
+def answer_id(conversation: Conversation) -> str:
+    """The id of the answer, with its tool calls, without case and spacing."""
+    text = loose(conversation.contents[-1])
+    return hashlib.sha256(f"{text}{_PART}{conversation.tool_calls[-1] or ''}".encode()).hexdigest()
+
+
+def prompt_key(prompt: str) -> bytes:
+    """16 bytes that two examples share when their prompts (see `prompt_text`) are one without case and spacing."""
+    return hashlib.sha256(loose(prompt).encode()).digest()[:16]
+
+
+def conversation_key(conversation_id: str | None) -> bytes:
+    """16 bytes that the rows of one conversation share; zeros without one."""
+    return hashlib.sha256(f"conversation:{conversation_id}".encode()).digest()[:16] if conversation_id else _NO_KEY
+
+
+def prompt_text(conversation: Conversation) -> str:
+    """What was asked, as near-duplicates compare it: every turn but the answer, without system turns."""
+    roles, contents, _ = conversation
+    return "\n".join(contents[roles[0] == "system" : -1])
+
+
+def answer_text(conversation: Conversation) -> str:
+    """What was answered, as near-duplicates compare it."""
+    content, calls = conversation.contents[-1], conversation.tool_calls[-1]
+    return f"{content}\n{calls}" if calls else content
 
 
 def pseudonym(name: str) -> str:
     """A stable stand-in for a name that is itself an e-mail address or the like."""
-    return f"pseudonym-{_digest(name)[:16]}"
+    return f"pseudonym-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-def _loose(content: str) -> str:
-    return " ".join(content.casefold().split())
-
-
-def _canonical(messages: Sequence[Message]) -> str:
-    turns = [message.model_dump() for message in messages]
-    return json.dumps(turns, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def loose(text: str) -> str:
+    """The text without case, and with single blanks where there was any white space."""
+    text = text.casefold()
+    if not text.isascii():
+        return " ".join(text.split())
+    text = text.replace("\n", " ").replace("\t", " ")  # no other is left in ASCII; half the price of split and join
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text.strip(" ")

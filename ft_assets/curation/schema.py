@@ -30,7 +30,11 @@ CURATED_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "corrected": pl.Boolean,
     "difficulty": pl.String,
     "tags": pl.List(pl.String),
-    "cluster_id": pl.String,  # conversation or loosely compared prompt: one side of the split
+    "answer_id": pl.String,  # SHA-256 of the answer without case and spacing
+    "duplicate_group": pl.String,  # example_id of the first row whose prompt and answer are nearly this one's
+    "cluster_id": pl.String,  # what stays on one side of the split: the example_id of its first processed row
+    "linked_clusters": pl.List(pl.String),  # other clusters that this row belongs to as well: a bridge
+    "n_tokens": pl.Int64,  # of all turns' contents
     "masked": pl.List(MASKED),
     "low_score_reason": pl.String,  # null when high_score
 }

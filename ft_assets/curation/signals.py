@@ -1,66 +1,91 @@
 """From ratings, judge scores and verdicts to one answer: is this example a good one, and if not, why not."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from statistics import fmean
-from typing import Any
+import numpy as np
+import polars as pl
 
+from ft_assets.curation.compose import is_corrected
 from ft_assets.curation.rules import CurationRules
+from ft_assets.curation.schema import SIGNAL
+from ft_assets.curation.turns import lists
+
+NO_SIGNAL = "no signal"
 
 
-@dataclass(frozen=True)
-class Signal:
-    """One piece of evidence: its raw value on its own scale, and who gave it."""
+def scored(raw: pl.DataFrame, rules: CurationRules) -> pl.DataFrame:
+    """One row per row of `raw`: high_score, quality_score, signals, low_score_reason, human_verified and corrected.
 
-    name: str
-    value: float
-    source: str  # user, record (a judge's score that came with the record), expert
-
-
-@dataclass(frozen=True)
-class Score:
-    """What the signals say together. `quality_score` is their mean in 0..1; None without any."""
-
-    high_score: bool
-    quality_score: float | None
-    signals: list[Signal]
-    low_score_reason: str | None
-    human_verified: bool
-    low_score_kinds: tuple[str, ...] = ()  # the same reason without its numbers, to count by
-
-
-def score_correction() -> Score:
-    """The score of an answer that an expert wrote: signals about the answer it replaces do not apply to it."""
-    return Score(True, 1.0, [Signal("correction", 1.0, "expert")], None, human_verified=True)
-
-
-def score_signals(row: Mapping[str, Any], rules: CurationRules) -> Score:
-    """The score by SPEC 13: every signal that is present must pass, and at least one must be present.
-
-    `row` holds rating (1..5), judge (a list of {criterion, score 0..1}) and expert_verdict (accept, reject or null).
+    Every signal that is present must pass, and at least one must be present. `raw` holds rating (1..5), judge (a list
+    of {criterion, score 0..1}) and expert_verdict (accept, reject or null). A correction passes by itself: signals
+    about the answer that it replaces do not apply to it. `quality_score` is the mean of the signals in 0..1.
     """
-    signals: list[Signal] = []
-    normalised: list[float] = []
-    failed: dict[str, str] = {}
-    if row["rating"] is not None:
-        signals.append(Signal("rating", row["rating"], "user"))
-        normalised.append((row["rating"] - 1) / 4)
-        if row["rating"] < rules.min_rating:
-            failed["rating"] = f"rating {row['rating']:g} of 5"
-    if row["judge"]:
-        signals += [Signal(f"judge:{each['criterion']}", each["score"], "record") for each in row["judge"]]
-        mean = round(fmean(each["score"] for each in row["judge"]), 9)  # three times 0.8 must not be above 0.8
-        normalised.append(mean)
-        if mean <= rules.min_judge_mean:
-            failed["judge"] = f"judge mean {mean:.4g}"
-    verdict = row["expert_verdict"]
-    if verdict is not None:
-        signals.append(Signal("expert_verdict", float(verdict == "accept"), "expert"))
-        normalised.append(float(verdict == "accept"))
-        if verdict == "reject":
-            failed["expert"] = "expert rejected"
-    if not signals:
-        return Score(False, None, [], "no signal", human_verified=False, low_score_kinds=("no signal",))
-    quality = round(fmean(normalised), 9)
-    reason = "; ".join(failed.values()) or None
-    return Score(not failed, quality, signals, reason, verdict == "accept", tuple(failed))
+    rating, mean = pl.col("rating"), pl.col("judge_mean")
+    rejected = (pl.col("expert_verdict") == "reject").fill_null(False)
+    failed = [
+        pl.when(rating < rules.min_rating).then(pl.format("rating {} of 5", _number(rating))),
+        pl.when(mean <= rules.min_judge_mean).then(pl.format("judge mean {}", _number(mean.round_sig_figs(4)))),
+        pl.when(rejected).then(pl.lit("expert rejected")),
+    ]
+    normalised = pl.concat_list((rating - 1) / 4, mean, _verdict()).list.drop_nulls()
+    # Three times 0.8 must not be above 0.8, so means are rounded.
+    judged = raw.select(
+        "rating",
+        "expert_verdict",
+        judge_mean=pl.col("judge").list.eval(pl.element().struct.field("score")).list.mean().round(9),
+        signals=_signals(raw),
+        corrected=is_corrected(),
+    ).with_columns(
+        quality_score=normalised.list.mean().round(9),
+        low_score_reason=pl.concat_str(failed, separator="; ", ignore_nulls=True).replace("", None),
+    )
+    no_signal = pl.col("quality_score").is_null()
+    judged = judged.with_columns(
+        low_score_reason=pl.when(no_signal).then(pl.lit(NO_SIGNAL)).otherwise("low_score_reason"),
+        human_verified=(pl.col("expert_verdict") == "accept").fill_null(False),
+    )
+    corrected = pl.col("corrected")
+    correction = pl.lit([{"name": "correction", "value": 1.0, "source": "expert"}], dtype=pl.List(SIGNAL))
+    return judged.select(
+        high_score=corrected | pl.col("low_score_reason").is_null(),
+        quality_score=pl.when(corrected).then(1.0).otherwise("quality_score"),
+        signals=pl.when(corrected).then(correction).otherwise("signals"),
+        human_verified=corrected | pl.col("human_verified"),
+        corrected=corrected,
+        low_score_reason=pl.when(~corrected).then("low_score_reason"),
+    )
+
+
+def kinds_of(low_score_reason: pl.Expr) -> pl.Expr:
+    """A reason without its numbers, as a list to count by: "rating 2 of 5; expert rejected" is [rating, expert]."""
+    parts = low_score_reason.str.split("; ").list
+    return parts.eval(
+        pl.when(pl.element() == NO_SIGNAL).then(pl.lit(NO_SIGNAL)).otherwise(pl.element().str.extract(r"^(\w+)"))
+    )
+
+
+def _verdict() -> pl.Expr:
+    return (pl.col("expert_verdict") == "accept").cast(pl.Float64)
+
+
+def _number(value: pl.Expr) -> pl.Expr:
+    return value.cast(pl.String).str.strip_suffix(".0")
+
+
+def _signals(raw: pl.DataFrame) -> pl.Series:
+    """The raw values on their own scales, with who gave them: rating, judge by criterion, verdict.
+
+    Made as flat rows that are put together at the end: lists of structs cost ten times as much to concatenate.
+    """
+    numbered = raw.select("rating", "judge", verdict=_verdict()).with_row_index("row")
+    judged = numbered.select("row", "judge").explode("judge").drop_nulls("judge").unnest("judge")
+    kinds = [
+        _flat(numbered.drop_nulls("rating"), 0, pl.lit("rating"), pl.col("rating"), "user"),
+        _flat(judged, 1, pl.format("judge:{}", "criterion"), pl.col("score"), "record"),
+        _flat(numbered.drop_nulls("verdict"), 2, pl.lit("expert_verdict"), pl.col("verdict"), "expert"),
+    ]
+    signals = pl.concat(kinds).sort("row", "kind", maintain_order=True)
+    places = np.searchsorted(signals["row"].to_numpy(), np.arange(raw.height + 1))
+    return lists("signals", signals.select("name", "value", "source"), places, SIGNAL)
+
+
+def _flat(rows: pl.DataFrame, kind: int, name: pl.Expr, value: pl.Expr, source: str) -> pl.DataFrame:
+    return rows.select("row", kind=pl.lit(kind), name=name, value=value, source=pl.lit(source))

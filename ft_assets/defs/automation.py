@@ -1,29 +1,41 @@
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
 import dagster as dg
 
 from ft_assets.defs.conventions import DAYS, MODEL_LINES, SPECIALIZATIONS
-from ft_assets.defs.curation import curated_examples
+from ft_assets.defs.curation import FEEDBACK_STAMP, curated_examples, feedback_said
 from ft_assets.defs.dataset import train_eval_split
 from ft_assets.defs.evaluation import evaluation_report
 from ft_assets.defs.release import registered_model
 from ft_assets.defs.retraining import Due, any_retrain_is_active, due_lines, lines_digest
 from ft_assets.defs.sources import LANDING_STAMP, raw_interactions
+from ft_assets.defs.tables import latest_metadata
 from ft_assets.defs.training import base_model, lora_checkpoint
 from ft_assets.lake import Lake
 from ft_assets.state import State
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
+# Its steps follow each other, and a process for each would cost more CPU than a day of a thousand answers.
+ONE_PROCESS = dg.in_process_executor
+
 # A Dagster job cannot span two partition definitions, so the main job is two: one per wing.
 curate = dg.define_asset_job(
     "curate",
     dg.AssetSelection.assets(raw_interactions, curated_examples),
     partitions_def=DAYS,
+    executor_def=ONE_PROCESS,
     description="Landing files into curated examples; many days are one run.",
+)
+recurate = dg.define_asset_job(
+    "recurate",
+    dg.AssetSelection.assets(curated_examples),
+    partitions_def=DAYS,
+    executor_def=ONE_PROCESS,
+    description="Days that are in the lake already, curated again because of later feedback or of new rules.",
 )
 retrain = dg.define_asset_job(
     "retrain",
@@ -67,33 +79,40 @@ def changed_landing_days(
         return dg.SkipReason(f"No landing file changed in {len(stamps)} days.{ignored}")
     if ignored:
         context.log.warning(ignored.strip())
-    requests = [
-        dg.RunRequest(
-            run_key=hashlib.sha256("".join(day + stamps[day] for day in days).encode()).hexdigest(),
-            tags={RANGE_START: days[0], RANGE_END: days[-1]},
-        )
-        for days in neighbours(changed)
-    ]
+    requests = [range_request(days, stamps) for days in neighbours(changed)]
     return dg.SensorResult(run_requests=requests, cursor=json.dumps(stamps))
+
+
+@dg.sensor(job=recurate, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def late_feedback(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult | dg.SkipReason:
+    """Asks for exactly the days whose answers were rated, judged or corrected after they were curated."""
+    versions = json.dumps([lake.version("feedback"), lake.version("curated_examples")])
+    if context.cursor == versions:
+        return dg.SkipReason("No feedback has come since the last look.")  # nothing moved, so no table is read
+    said = feedback_said(lake)
+    curated = sorted(context.instance.get_materialized_partitions(curated_examples.key))
+    used = latest_metadata(context.instance, curated_examples.key, curated, (FEEDBACK_STAMP,))
+    changed = [day for day in curated if said.get(day, "") != used.get(day, {}).get(FEEDBACK_STAMP, "")]
+    if not changed:
+        context.update_cursor(versions)
+        return dg.SkipReason(f"All feedback about {len(said)} days is in curated_examples.")
+    requests = [range_request(days, {day: said.get(day, "") for day in days}) for days in neighbours(changed)]
+    return dg.SensorResult(run_requests=requests)
+
+
+def range_request(days: Sequence[str], stamps: Mapping[str, str]) -> dg.RunRequest:
+    """One run over neighbouring days, once for each state of what they are made from."""
+    return dg.RunRequest(
+        run_key=hashlib.sha256("".join(day + stamps[day] for day in days).encode()).hexdigest(),
+        tags={RANGE_START: days[0], RANGE_END: days[-1]},
+    )
 
 
 def stamps_that_were_read(instance: dg.DagsterInstance) -> dict[str, str]:
     """Day to the landing stamp of its latest materialization: what a sensor without a cursor starts from."""
     days = sorted(instance.get_materialized_partitions(raw_interactions.key))
-    stamps: dict[str, str] = {}
-    cursor = None
-    while days:
-        page = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=raw_interactions.key, asset_partitions=days), limit=1000, cursor=cursor
-        )
-        for record in page.records:  # newest first
-            stamp = record.asset_materialization.metadata.get(LANDING_STAMP) if record.asset_materialization else None
-            if stamp is not None and record.partition_key is not None:
-                stamps.setdefault(record.partition_key, str(stamp.value))
-        cursor = page.cursor
-        if not page.has_more:
-            break
-    return stamps
+    reports = latest_metadata(instance, raw_interactions.key, days, (LANDING_STAMP,))
+    return {day: str(report[LANDING_STAMP]) for day, report in reports.items()}
 
 
 def neighbours(days: Sequence[str]) -> Iterator[list[str]]:

@@ -1,12 +1,20 @@
-from collections import Counter
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
 
-from ft_assets.defs.conventions import CURATION_POOL, DATA_ENG, DAYS, ONE_RUN, partition_days
+from ft_assets.defs.conventions import CURATION_POOL, DATA_ENG, DAYS, ONE_RUN, SETTINGS
 from ft_assets.defs.sources import raw_interactions
-from ft_assets.defs.tables import replace_rejections, table_metadata
+from ft_assets.defs.tables import in_batches, replace_rejections, table_metadata
 from ft_assets.lake import Lake
+from ft_assets.rules_file import read_rules
+from ft_assets.validated import validated
+
+if TYPE_CHECKING:
+    from ft_assets.curation.curate import Curated
+
+BATCH_ROWS = 50_000  # answers that are read, curated and committed together
+FEEDBACK_STAMP = "feedback_stamp"  # metadata key: what had been said about the day's answers when they were curated
 
 
 @dg.asset(
@@ -19,92 +27,82 @@ from ft_assets.lake import Lake
     pool=CURATION_POOL,
 )
 def curated_examples(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-    """One row per example that passed every rule, in chat-messages form, masked, each text once.
+    """One row per example that passed every rule, in chat-messages form, masked and clustered, each text once.
 
-    From `raw_interactions` of the same day. `high_score` says whether the ratings, judge scores and verdicts pass;
-    rows without it stay, because they are the rejected sides of preference pairs. What did not pass is in `rejections`.
-    Fails when the input moved three times under it: another run writes the same days; wait for it and run again.
+    From `raw_interactions` of the same day, and all `feedback` that names its answers, whenever it came. `high_score`
+    says whether the ratings, judge scores and verdicts pass; rows without it stay, because they are the rejected sides
+    of preference pairs. Near-duplicates share a `duplicate_group`, what stays on one side of a split a `cluster_id`;
+    both are compared over all days and never change for a published row. What did not pass is in `rejections`.
+    Fails when the input moved three times under it (another run writes the same days; wait for it and run again), or
+    when a validator of FT_ASSETS_RULES refuses a day.
     """
-    from ft_assets.curation.curate import Curated, curate
-
     days = list(context.partition_keys)
-
-    def compute() -> Curated:
-        return curate(lake.scan("raw_interactions", {"day": days}).collect(), earlier_examples(lake, days))
-
-    def commit(curated: Curated) -> None:
-        replace_rejections(lake, "curation", curated.rejections, days)
-        lake.replace("curated_examples", curated.examples, {"day": days})
-
-    curated = lake.settled({"raw_interactions": {"day": days}}, compute, commit)
-    for day in days:
-        rows = curated.examples.filter(curated.examples["day"] == day)
-        reasons = Counter(rejection.rule for rejection in curated.rejections if rejection.day == day)
-        report = table_metadata(rows, rows.height) | {
-            "high_score": int(rows["high_score"].sum()),
-            "not_high_score_because": dict(rows["low_score_reason"].drop_nulls().value_counts().rows()),
-            "dropped": sum(reasons.values()),
-            "dropped_by_rule": dict(reasons),
-            "masked": curated.counts_by_day.get(day, {}).get("masked", {}),
-        }
-        context.add_asset_metadata(report, asset_key=context.asset_key, partition_key=day)
+    rows = dict(lake.scan("raw_interactions", {"day": days}).group_by("day").agg(pl.len()).collect().rows())
+    curation = Curation(lake)
+    for batch in in_batches(days, rows, BATCH_ROWS):
+        for day, report in curation.curate_batch(batch).items():
+            context.add_asset_metadata(report, asset_key=context.asset_key, partition_key=day)
     return dg.MaterializeResult()
 
 
-def earlier_examples(lake: Lake, days: list[str]) -> pl.DataFrame | None:
-    """Ids of the examples that other days already hold."""
-    if not lake.exists("curated_examples"):
-        return None
-    return lake.scan("curated_examples").filter(~pl.col("day").is_in(days)).select("example_id", "day").collect()
+class Curation:
+    """Curates batches of days one after the other, each against everything that is published when its turn comes."""
+
+    def __init__(self, lake: Lake):
+        from ft_assets.curation.duplicate_index import DuplicateIndex
+        from ft_assets.curation.rules import CurationRules
+        from ft_assets.curation.tokens import TokenCounter
+
+        self.lake = lake
+        self.rules = read_rules(SETTINGS.rules, "curation", CurationRules)
+        self.counter = TokenCounter(SETTINGS.tokenizer)
+        self.feedback = lake.scan("feedback").collect() if lake.exists("feedback") else None
+        self.feedback_stamps = feedback_said(lake)
+        self.index = DuplicateIndex(lake)
+
+    def curate_batch(self, days: list[str]) -> dict[str, dict[str, object]]:
+        """Replaces these days in the table, then in the index; the report of each day."""
+        inputs = {table: {"day": days} for table in ("raw_interactions", "curated_examples")}
+        curated = self.lake.settled(inputs, lambda: self.compute(days), lambda made: self.commit(days, made))
+        self.index.publish(curated.segments)
+        return {day: self.report(day, curated) for day in days}
+
+    def compute(self, days: list[str]) -> "Curated":
+        from ft_assets.curation.curate import curate
+
+        raw = self.lake.scan("raw_interactions", {"day": days}).collect()
+        published = self.index.published(days)
+        return curate(raw, self.rules, self.index.segments, published, self.feedback, self.counter.count)
+
+    def commit(self, days: list[str], curated: "Curated") -> None:
+        from ft_assets.curation.checked_schema import CURATED_EXAMPLES
+
+        examples = validated(CURATED_EXAMPLES, curated.examples, days)  # before anything is written
+        replace_rejections(self.lake, "curation", curated.rejections, days)
+        self.lake.replace("curated_examples", examples, {"day": days})
+
+    def report(self, day: str, curated: "Curated") -> dict[str, object]:
+        counts = curated.counts_by_day.get(day, {})
+        rows = curated.examples.filter(pl.col("day") == day).select("duplicate_group", "example_id", "n_tokens")
+        return table_metadata(curated.examples, rows.height) | {
+            "high_score": counts.get("high_score", 0),
+            "low_score_by_signal": counts.get("low_score", {}),
+            "dropped": counts.get("rejected", 0),
+            "dropped_by_rule": counts.get("rejected_by_rule", {}),
+            "masked": counts.get("masked", {}),
+            "near_duplicates": int((rows["duplicate_group"] != rows["example_id"]).sum()),
+            "tokens": int(rows["n_tokens"].sum()),
+            FEEDBACK_STAMP: self.feedback_stamps.get(day, ""),
+        }
 
 
-@dg.asset_check(asset=curated_examples, blocking=True)
-def masked_text_holds_no_secret(
-    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
-) -> dg.AssetCheckResult:
-    """No example still matches a pattern of personal data or of a secret after masking."""
-    from ft_assets.curation.pii import still_secret
+def feedback_said(lake: Lake) -> dict[str, str]:
+    """Day of the answers to a digest of all the feedback about them."""
+    if not (lake.exists("feedback") and lake.exists("raw_interactions")):
+        return {}
+    from ft_assets.curation.feedback import feedback_stamps
 
-    rows = lake.scan("curated_examples", {"day": partition_days(context)}).select("example_id", "messages").collect()
-    found = {
-        row["example_id"]: kinds
-        for row in rows.iter_rows(named=True)
-        if (
-            kinds := sorted(
-                {
-                    kind
-                    for turn in row["messages"]
-                    for text in (turn["content"], turn["tool_calls"] or "")
-                    for kind in still_secret(text)
-                }
-            )
-        )
-    }
-    return dg.AssetCheckResult(
-        passed=not found,
-        metadata={"examples": rows.height, "offending": dict(list(found.items())[:20])},
-        description=f"{len(found)} examples still hold {sorted({k for ks in found.values() for k in ks})}. "
-        "Mend the pattern in ft_assets/curation/pii.py and materialize these days again; nothing was trained on them."
-        if found
-        else None,
-    )
-
-
-@dg.asset_check(asset=curated_examples, blocking=True)
-def every_interaction_is_accounted_for(
-    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
-) -> dg.AssetCheckResult:
-    """Interactions of the day are examples (alone or merged) or rejections with a reason; nothing disappears."""
-    days = {"day": partition_days(context)}
-    came_in = lake.scan("raw_interactions", days).select(pl.len()).collect().item()
-    examples = lake.scan("curated_examples", days).select(pl.len()).collect().item()
-    rejected = lake.scan("rejections", {"stage": ["curation"], **days}).select(pl.len()).collect().item()
-    missing = came_in - examples - rejected
-    return dg.AssetCheckResult(
-        passed=missing == 0,
-        metadata={"interactions": came_in, "examples": examples, "rejected": rejected},
-        description=f"{missing} interactions are neither an example nor a rejection: materialize the days again; "
-        "if it stays, a rule in ft_assets/curation drops rows without a reason."
-        if missing
-        else None,
-    )
+    feedback = lake.scan("feedback").collect()
+    named = pl.col("interaction_id").is_in(feedback["interaction_id"].unique().implode())
+    answers = lake.scan("raw_interactions").select("interaction_id", "day").filter(named).collect()
+    return feedback_stamps(feedback, answers)

@@ -1,16 +1,20 @@
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from ft_assets.defs.conventions import DATA_ENG, MODEL_LINES, SETTINGS, pinned, specialization
 from ft_assets.defs.curation import curated_examples
+from ft_assets.errors import BadInput
 from ft_assets.lake import Lake
+from ft_assets.records import SIDES, Side
 from ft_assets.specializations.loader import Specialization
+from ft_assets.state import State
 
 if TYPE_CHECKING:
-    from ft_assets.dataset.contamination import GoldenRow
+    from ft_assets.dataset.golden import GoldenRow
     from ft_assets.dataset.snapshot import SnapshotSummary
 
 
@@ -21,21 +25,27 @@ if TYPE_CHECKING:
     kinds={"polars", "json"},
     owners=DATA_ENG,
 )
-def train_eval_split(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+def train_eval_split(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], state: dg.ResourceParam[State]
+) -> dg.MaterializeResult:
     """One immutable snapshot per specialization: its train, validation and eval rows, and how they were chosen.
 
-    From all days of `curated_examples` that the specialization's selector takes. A row's side is a keyed hash of its
-    cluster, so it never changes; what the golden set asks is never in it. The snapshot's digest is its data version.
-    Fails when fewer rows than `trigger.minimum_examples` are eligible: see `low_score_reason` in `curated_examples`, or
-    widen `select` in the YAML file.
+    From all days of `curated_examples` that the specialization's selector and rules take: one row of each group of
+    near-duplicates, none that repeats the golden set or the eval side. A row's side is a keyed hash of its cluster and
+    is kept in the ledger, so it never changes. The snapshot's digest is its data version.
+    Fails when fewer rows than `trigger.minimum_examples` are eligible (see `low_score_reason` in `curated_examples`, or
+    widen `select` in the YAML file), or when a validator of its `rules` finds it invalid (the message says which).
     """
+    from ft_assets.dataset.ledger import sides_in
     from ft_assets.dataset.readiness import refuse_below_floor
 
     spec = specialization(context)
+    ledger = ledger_of(context.instance, lake, state, spec)
     with tempfile.TemporaryDirectory() as folder:
-        summary = write_snapshot(lake, spec, Path(folder))
+        summary = write_snapshot(lake, state, spec, Path(folder), ledger)
         refuse_below_floor(summary, spec.trigger.minimum_examples)
         snapshot = lake.put_artifact("snapshot", Path(folder))
+    state.record_sides(spec.name, sides_in(snapshot.path), snapshot.digest)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(snapshot.digest),
         metadata={
@@ -43,95 +53,144 @@ def train_eval_split(context: dg.AssetExecutionContext, lake: dg.ResourceParam[L
             "path": dg.MetadataValue.path(str(snapshot.path)),
             "dagster/row_count": sum(summary.rows_by_side.values()),
             "rows_by_side": summary.rows_by_side,
+            "tokens_by_side": {side: figures.model_dump() for side, figures in summary.tokens_by_side.items()},
             "dropped_by_reason": summary.drops,
+            "kept_on_their_side_by_the_ledger": summary.ledger_held,
             "coverage": dg.MetadataValue.md(coverage_table(summary)),
             "coverage_gaps": summary.coverage_gaps,
-            "readiness": dg.MetadataValue.md("\n".join(f"- {warning}" for warning in readiness_of(spec, summary))),
+            "readiness": dg.MetadataValue.md(
+                "\n".join(f"- {warning}" for warning in readiness_of(spec, summary, lake))
+            ),
         },
     )
 
 
-@dg.asset_check(asset=train_eval_split, partitions_def=MODEL_LINES, blocking=True)
-def no_example_leaks_into_evaluation(
-    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
-) -> dg.AssetCheckResult:
-    """Nothing of the eval side or of the golden set is in train or validation: no id, cluster, prompt or whole text."""
-    from ft_assets.dataset.contamination import leaks
+class ExportConfig(dg.Config):
+    """How a snapshot is written for other tools."""
+
+    format: str = Field(
+        default="messages",
+        description="native, examples, input_output, messages, alpaca, sharegpt, transcript, argilla",
+    )
+    file_type: str = Field(default="jsonl", description="json, jsonl, csv or parquet, each also with .gz")
+    sides: list[str] = Field(default=["train", "validation"], description="The eval side leaves only when named.")
+
+
+@dg.asset(partitions_def=MODEL_LINES, deps=[train_eval_split], group_name="dataset", kinds={"json"}, owners=DATA_ENG)
+def exported_dataset(
+    context: dg.AssetExecutionContext, config: ExportConfig, lake: dg.ResourceParam[Lake]
+) -> dg.MaterializeResult:
+    """One directory per specialization: its latest snapshot in a format that other tools read, one file per side.
+
+    Materialize it when it is needed; nothing downstream reads it.
+
+    Fails when a row cannot be said in the format (several turns in Alpaca): choose another format in the launchpad.
+    """
+    from ft_assets.dataset.export import write_rows
+    from ft_assets.dataset.snapshot import read_side
 
     snapshot = lake.artifact("snapshot", pinned(context, "train_eval_split"))
-    found = leaks(snapshot.path, golden_of(specialization(context)))
-    return dg.AssetCheckResult(
-        passed=not found,
-        metadata={
-            "leaks": len(found),
-            "first": [f"{leak.kind}: {leak.example_id} = {leak.other_id}" for leak in found[:20]],
-        },
-        description=f"{len(found)} examples stand on two sides. Nothing is trained on this snapshot. "
-        "Look at the ids below; if a golden row is among them, the golden file changed after the snapshot was made."
-        if found
-        else None,
-    )
-
-
-@dg.asset_check(asset=train_eval_split, partitions_def=MODEL_LINES)
-def every_task_has_training_rows(
-    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
-) -> dg.AssetCheckResult:
-    """Each task that the specialization names has rows to learn from."""
-    from ft_assets.dataset.snapshot import read_counts
-
-    gaps = read_counts(lake.artifact("snapshot", pinned(context, "train_eval_split")).path).coverage_gaps
-    return dg.AssetCheckResult(
-        passed=not gaps,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"gaps": gaps},
-        description=f"Too few train rows: {', '.join(f'{task} has {rows}' for task, rows in gaps.items())}. "
-        "The model will be asked these tasks by the golden set all the same. Collect rated answers for them."
-        if gaps
-        else None,
-    )
-
-
-@dg.asset_check(asset=train_eval_split, partitions_def=MODEL_LINES)
-def snapshot_is_current(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
-    """The snapshot is the one that today's tables would give (Dagster shows no staleness across all-partition deps)."""
-    from ft_assets.lake import directory_digest
-
-    made = pinned(context, "train_eval_split")
     with tempfile.TemporaryDirectory() as folder:
-        write_snapshot(lake, specialization(context), Path(folder))
-        today = directory_digest(Path(folder))
-    return dg.AssetCheckResult(
-        passed=made == today,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"snapshot": made, "today": today},
-        description=None if made == today else "curated_examples moved on: materialize train_eval_split again.",
+        rows = {
+            side: write_rows(
+                read_side(snapshot.path, side_named(side)), config.format, Path(folder, f"{side}.{config.file_type}")
+            )
+            for side in config.sides
+        }
+        export = lake.put_artifact("export", Path(folder))
+    return dg.MaterializeResult(
+        metadata={
+            "digest": export.digest,
+            "path": dg.MetadataValue.path(str(export.path)),
+            "snapshot": snapshot.digest,
+            "format": config.format,
+            "rows_by_side": rows,
+            "dagster/row_count": sum(rows.values()),
+        }
     )
 
 
-def write_snapshot(lake: Lake, spec: Specialization, directory: Path) -> "SnapshotSummary":
+def write_snapshot(
+    lake: Lake, state: State, spec: Specialization, directory: Path, ledger: dict[str, Side]
+) -> "SnapshotSummary":
     """Writes the snapshot that today's tables give into `directory`, and returns its summary."""
     from ft_assets.dataset.snapshot import build_snapshot
 
-    curated = lake.scan("curated_examples")
+    chosen = choice_of(lake, state, spec) | {"ledger": ledger}
     return build_snapshot(
-        curated, spec.select, SETTINGS.split_key, spec.split, golden_of(spec), spec.system_prompt, directory
+        lake.scan("curated_examples"),
+        system_prompt=spec.system_prompt,
+        directory=directory,
+        specialization=spec.name,
+        **chosen,
     )
 
 
-def readiness_of(spec: Specialization, summary: "SnapshotSummary") -> list[str]:
+def choice_of(lake: Lake, state: State, spec: Specialization) -> dict[str, Any]:
+    """What decides which rows a line's snapshot takes: the same for the snapshot and for the sensor that counts."""
+    from ft_assets.dataset.snapshot import snapshot_ids
+
+    last = state.last_trained(spec.name)
+    return {
+        "selector": spec.select,
+        "split_key": SETTINGS.split_key,
+        "fractions": spec.split,
+        "golden": golden_of(spec, lake),
+        "rules": spec.rules,
+        "ledger": state.sides(spec.name),
+        "previous": snapshot_ids(lake.artifact("snapshot", last.snapshot).path) if last else (),
+    }
+
+
+def ledger_of(instance: dg.DagsterInstance, lake: Lake, state: State, spec: Specialization) -> dict[str, Side]:
+    """The side of every cluster that was ever in a snapshot of the line; rebuilt from the snapshots when it is lost."""
+    from ft_assets.dataset.ledger import rebuild_ledger
+
+    if not (ledger := state.sides(spec.name)):
+        made = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=train_eval_split.key, asset_partitions=[spec.name]), limit=1000
+        )
+        digests = [
+            str(record.asset_materialization.metadata["digest"].value)
+            for record in reversed(made.records)
+            if record.asset_materialization and "digest" in record.asset_materialization.metadata
+        ]
+        kept = [digest for digest in dict.fromkeys(digests) if lake.has_artifact("snapshot", digest)]
+        rebuild_ledger(state, spec.name, [lake.artifact("snapshot", digest).path for digest in kept])
+        ledger = state.sides(spec.name)
+    return ledger
+
+
+def readiness_of(spec: Specialization, summary: "SnapshotSummary", lake: Lake) -> list[str]:
     """Warnings with numbers about what this snapshot can and cannot show."""
     from ft_assets.dataset.readiness import readiness_warnings
 
-    golden_clusters = len({row.cluster_id for row in golden_of(spec)})
+    golden_clusters = len({row.cluster_id for row in golden_of(spec, lake)})
     return readiness_warnings(summary, spec.gate.minimum_clusters, golden_clusters)
 
 
-def golden_of(spec: Specialization) -> "list[GoldenRow]":
-    """The line's golden set; empty where it has none."""
-    from ft_assets.dataset.contamination import golden_rows
+def golden_of(spec: Specialization, lake: Lake) -> "list[GoldenRow]":
+    """The line's golden set, from its file or from the lake; empty where it has none."""
+    from ft_assets.dataset.golden import golden_rows
 
-    return golden_rows(spec.evaluation.golden_set) if spec.evaluation.golden_set else []
+    place = spec.evaluation.golden_set
+    if place is None:
+        return []
+    if key := spec.evaluation.golden_lake_key:
+        return golden_rows(lake.read_file(key), str(place), spec.evaluation.golden_sha256)
+    return golden_rows(Path(place), None, spec.evaluation.golden_sha256)
+
+
+def side_named(name: str) -> Side:
+    """The side of that name.
+
+    Raises:
+        BadInput: there is none; names those that there are.
+    """
+    for side in SIDES:
+        if side == name:
+            return side
+    raise BadInput(f"There is no side {name!r}. Name some of {', '.join(SIDES)} in the launchpad, under sides.")
 
 
 def coverage_table(summary: "SnapshotSummary") -> str:

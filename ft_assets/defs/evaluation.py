@@ -98,7 +98,7 @@ def answer_suites(
     snapshot, base = lake.artifact("snapshot", origin["snapshot"]), lake.artifact("base_model", models["base"])
     named = {"snapshot eval side": snapshot_items(read_side(snapshot.path, "eval"))}
     if spec.evaluation.golden_set:
-        named = {"golden set": golden_items(golden_of(spec))} | named
+        named = {"golden set": golden_items(golden_of(spec, lake))} | named
     adapters = {side: lake.artifact("adapter", digest).path for side, digest in models.items() if side != "base"}
     suites = []
     for name, items in named.items():

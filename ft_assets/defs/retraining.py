@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from ft_assets.defs.conventions import SETTINGS, SPECIALIZATIONS, skipped
-from ft_assets.defs.dataset import golden_of
+from ft_assets.defs.conventions import SPECIALIZATIONS, skipped
+from ft_assets.defs.dataset import choice_of
 from ft_assets.lake import Lake
 from ft_assets.specializations.loader import Specialization, recipe_digest
 from ft_assets.state import State
@@ -87,7 +87,7 @@ def due_or_why_not(
     if running:
         return f"{spec.name} waits for run {running[0].run_id[:8]}, which is {running[0].status.value.lower()}"
     curated = lake.scan("curated_examples")
-    eligible = eligible_train_ids(curated, spec.select, SETTINGS.split_key, spec.split, golden_of(spec))
+    eligible = eligible_train_ids(curated, **choice_of(lake, state, spec))
     last = state.last_trained(spec.name)
     consumed = lake.artifact("snapshot", last.snapshot).path if last else None
     new = new_since(eligible.ids, consumed)

@@ -131,7 +131,7 @@ def refuse_leaks(lake: Lake, spec: Specialization, digest: str) -> None:
     """
     from ft_assets.dataset.contamination import refuse_leaking
 
-    refuse_leaking(lake.artifact("snapshot", digest).path, golden_of(spec))
+    refuse_leaking(lake.artifact("snapshot", digest).path, golden_of(spec, lake))
 
 
 def progress_line(progress: dict[str, Any]) -> str:

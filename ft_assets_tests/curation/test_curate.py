@@ -24,12 +24,12 @@ def raw(tmp_path: Path, *rows: dict[str, Any], day: str = DAY) -> pl.DataFrame:
     lake = Lake(str(tmp_path / "lake"))
     lake.land(day, "rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
     ingested = ingest_day(lake, day, {})
-    assert ingested.rejections == []
+    assert len(ingested.rejections) == 0
     return ingested.rows
 
 
 def one(curated: Curated) -> dict[str, Any]:
-    assert curated.rejections == []
+    assert curated.rejections.height == 0
     (row,) = curated.examples.to_dicts()
     return row
 
@@ -37,7 +37,7 @@ def one(curated: Curated) -> dict[str, Any]:
 def adds_up(curated: Curated) -> bool:
     days = curated.counts_by_day.values()
     totals = [sum(day[name] for day in days) for name in ("rows", "examples", "rejected")]
-    return totals == [totals[1] + totals[2], curated.examples.height, len(curated.rejections)]
+    return totals == [totals[1] + totals[2], curated.examples.height, curated.rejections.height]
 
 
 def test_a_good_interaction_becomes_a_high_score_example_with_everything_about_it(tmp_path: Path) -> None:
@@ -134,14 +134,9 @@ def test_text_is_normalised_and_masked_wherever_it_stands(tmp_path: Path) -> Non
 
 def test_broken_structure_is_rejected_with_place_rule_and_reason_and_no_text(tmp_path: Path) -> None:
     curated = curate(raw(tmp_path, interaction("1", answer="hunter2"), interaction("2", user_feedback=5)))
-    (rejection,) = curated.rejections
-    assert (rejection.stage, rejection.day, rejection.place, rejection.rule) == (
-        "curation",
-        DAY,
-        "rows.jsonl:1",
-        "answer_too_short",
-    )
-    assert "hunter2" not in rejection.reason
+    ((stage, day, place, rule, reason),) = curated.rejections.rows()
+    assert (stage, day, place, rule) == ("curation", DAY, "rows.jsonl:1", "answer_too_short")
+    assert "hunter2" not in reason
     assert curated.counts_by_day[DAY]["rejected_by_rule"] == {"answer_too_short": 1}
     assert adds_up(curated)
 
@@ -156,19 +151,20 @@ def test_the_first_of_exact_duplicates_stays_and_takes_the_ids_of_the_others(tmp
     curated = curate(rows)
     assert curated.examples["interaction_ids"].to_list() == [["1", "2"], ["3"]]
     assert curated.examples["high_score"].to_list() == [True, False]
-    (rejection,) = curated.rejections
-    assert (rejection.place, rejection.rule) == ("rows.jsonl:2", "exact_duplicate")
-    assert "rows.jsonl:1" in rejection.reason
+    ((*_, place, rule, reason),) = curated.rejections.rows()
+    assert (place, rule) == ("rows.jsonl:2", "exact_duplicate")
+    assert "rows.jsonl:1" in reason
     assert adds_up(curated)
 
 
 def test_an_example_that_another_day_holds_is_a_duplicate(tmp_path: Path) -> None:
     first = curate(raw(tmp_path, interaction("1")))
     later = raw(tmp_path, interaction("2"), day=NEXT_DAY)
-    curated = curate(later, first.examples)
+    curated = curate(later, history=first.segments)
     assert curated.examples.height == 0
-    assert DAY in curated.rejections[0].reason
-    assert curate(raw(tmp_path, interaction("1")), first.examples).examples.height == 1  # its own day is made anew
+    assert DAY in curated.rejections["reason"][0]
+    again = curate(raw(tmp_path, interaction("1")), history=first.segments)  # its own day is made anew
+    assert again.examples.equals(first.examples)
 
 
 def test_many_days_at_once_give_the_same_as_one_after_the_other(tmp_path: Path) -> None:
@@ -176,12 +172,10 @@ def test_many_days_at_once_give_the_same_as_one_after_the_other(tmp_path: Path) 
     tuesday = raw(tmp_path, interaction("4"), interaction("5", "Fifth?"), interaction("6", "Third?"), day=NEXT_DAY)
     together = curate(pl.concat([tuesday, monday]))
     first = curate(monday)
-    second = curate(tuesday, first.examples)
+    second = curate(tuesday, history=first.segments)
     assert together.examples.equals(pl.concat([first.examples, second.examples]))
     assert together.counts_by_day == first.counts_by_day | second.counts_by_day
-    assert [rejection.place for rejection in together.rejections] == [
-        rejection.place for rejection in first.rejections + second.rejections
-    ]
+    assert together.rejections.equals(pl.concat([first.rejections, second.rejections]))
     assert adds_up(together)
 
 
@@ -201,14 +195,14 @@ def test_rows_of_one_conversation_share_a_cluster(tmp_path: Path) -> None:
 
 def test_thresholds_can_be_given(tmp_path: Path) -> None:
     rows = raw(tmp_path, interaction("1", answer="short", user_feedback=4))
-    assert curate(rows).rejections[0].rule == "answer_too_short"
+    assert curate(rows).rejections["rule"].to_list() == ["answer_too_short"]
     assert one(curate(rows, rules=CurationRules(min_answer_chars=3, min_rating=4.5)))["high_score"] is False
 
 
 def test_no_rows_give_an_empty_table() -> None:
     curated = curate(pl.DataFrame(schema=RAW_SCHEMA))
     assert curated.examples.schema == CURATED_SCHEMA
-    assert (curated.examples.height, curated.rejections, curated.counts_by_day) == (0, [], {})
+    assert (curated.examples.height, curated.rejections.height, curated.counts_by_day) == (0, 0, {})
 
 
 def test_examples_survive_the_lake(tmp_path: Path) -> None:

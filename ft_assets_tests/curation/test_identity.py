@@ -1,31 +1,71 @@
-from ft_assets.curation.identity import cluster_id, example_id, prompt_id, pseudonym
-from ft_assets.records import Message
+from hypothesis import given
+from hypothesis import strategies as st
 
-SYSTEM = Message(role="system", content="be brief")
+from ft_assets.curation.identity import (
+    answer_id,
+    conversation_key,
+    loose,
+    prompt_and_example_id,
+    prompt_key,
+    prompt_text,
+    pseudonym,
+)
+from ft_assets.curation.turns import Conversation, Turn
+
+SYSTEM = Turn("system", "be brief")
 
 
-def turns(question: str, answer: str = "4") -> list[Message]:
-    return [Message(role="user", content=question), Message(role="assistant", content=answer)]
+def said(*turns: Turn) -> Conversation:
+    return Conversation.of(turns)
+
+
+def turns(question: str, answer: str = "4", *, before: tuple[Turn, ...] = ()) -> Conversation:
+    return said(*before, Turn("user", question), Turn("assistant", answer))
+
+
+def prompt_id(conversation: Conversation) -> str:
+    return prompt_and_example_id(conversation)[0]
+
+
+def example_id(conversation: Conversation) -> str:
+    return prompt_and_example_id(conversation)[1]
 
 
 def test_an_example_is_its_turns_and_a_prompt_is_all_but_the_answer() -> None:
     assert example_id(turns("a")) == example_id(turns("a"))
     assert example_id(turns("a")) != example_id(turns("a", "5"))
     assert prompt_id(turns("a")) == prompt_id(turns("a", "5"))
-    assert prompt_id(turns("a")) != prompt_id([SYSTEM, *turns("a")])
-    called = [turns("a")[0], Message(role="assistant", content="4", tool_calls="[1]")]
+    assert prompt_id(turns("a")) != prompt_id(turns("a", before=(SYSTEM,)))
+    called = said(Turn("user", "a"), Turn("assistant", "4", "[1]"))
     assert example_id(called) != example_id(turns("a"))
 
 
-def test_a_cluster_is_the_conversation_or_the_prompt_without_case_and_spacing() -> None:
-    assert cluster_id(turns("Add  2\nand 2"), None) == cluster_id(turns("add 2 AND 2", "5"), None)
-    assert cluster_id(turns("add"), None) != cluster_id(turns("subtract"), None)
-    assert cluster_id(turns("a"), "c1") == cluster_id(turns("b"), "c1") != cluster_id(turns("a"), "c2")
-    assert prompt_id(turns("Add")) != prompt_id(turns("add"))
+def test_where_a_turn_ends_is_part_of_the_id() -> None:
+    assert example_id(turns("a", "b\nc")) != example_id(turns("a\nb", "c"))
+    assert example_id(said(Turn("user", "a"), Turn("user", "b"))) != example_id(
+        said(Turn("user", "ab"), Turn("user", ""))
+    )
+
+
+def test_prompts_and_answers_are_compared_without_case_spacing_and_system_turns() -> None:
+    asked = prompt_text(turns("add 2 AND 2", "5", before=(SYSTEM,)))
+    assert asked == "add 2 AND 2"
+    assert prompt_key(prompt_text(turns("Add  2\nand 2"))) == prompt_key(asked) != prompt_key("subtract")
+    assert answer_id(turns("a", "Yes,  it is")) == answer_id(turns("b", "yes, it\nIS"))
+    assert answer_id(turns("a", "yes")) != answer_id(said(Turn("assistant", "yes", "[1]")))
+
+
+def test_only_rows_of_one_conversation_share_its_key() -> None:
+    assert conversation_key("c1") == conversation_key("c1") != conversation_key("c2")
+    assert conversation_key(None) == conversation_key("") == bytes(16)
+
+
+@given(st.text("aB \n\té\u00a0"))
+def test_case_and_spacing_do_not_count(text: str) -> None:
+    assert loose(text) == " ".join(text.casefold().split())
 
 
 def test_ids_are_the_same_on_every_machine() -> None:
-    assert example_id(turns("2 + 2?")) == "ed78fed254147b76e4d5a2799fb9fd741cc7bb351969d0e01217684c867e62c1"
-    assert prompt_id(turns("2 + 2?")) == "2d69613b31093a6e6a18eb5df2e4ae50d5ea3d5bdabd74e85f3ef056513274e0"
-    assert cluster_id(turns("2 + 2?"), "c1") == "4a072d27c2c7ff4e66428da92b1b5fb92f31794528d88826f9e58a49787ed3e6"
-    assert pseudonym("bob@example.com") == pseudonym("bob@example.com")
+    assert example_id(turns("2 + 2?")) == "f49cc6c34695504a8f05023908f1e92c0661a6877198aa01e1e928305c22c838"
+    assert prompt_id(turns("2 + 2?")) == "562b257d5c6c45f201b269472675b3dff77b8ed9fb5877ae9dcd40fa93be50c0"
+    assert pseudonym("bob@example.com") == pseudonym("bob@example.com") != pseudonym("eve@example.com")

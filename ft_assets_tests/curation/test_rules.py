@@ -1,7 +1,17 @@
 import pytest
+from pydantic import ValidationError
 
-from ft_assets.curation.rules import STRUCTURE_RULES, Candidate, CurationRules, first_broken_rule
-from ft_assets.records import Message
+from ft_assets.curation.rules import (
+    FILTERS,
+    TRANSFORMERS,
+    VALIDATORS,
+    Candidate,
+    CurationRules,
+    first_broken_rule,
+    refuse_invalid,
+)
+from ft_assets.curation.turns import Conversation, Turn
+from ft_assets.errors import BadInput
 
 RULES = CurationRules()
 CALL = '[{"function": {"name": "f"}}]'
@@ -9,11 +19,8 @@ LONG = "an answer of more than fifty characters, as free text needs it"
 
 
 def example(*turns: tuple[str, str], task: str | None = None, calls_at: int | None = None) -> Candidate:
-    messages = [
-        Message(role=role, content=content, tool_calls=CALL if number == calls_at else None)  # type: ignore[arg-type]
-        for number, (role, content) in enumerate(turns)
-    ]
-    return Candidate(tuple(messages), task)
+    calls = [CALL if number == calls_at else None for number in range(len(turns))]
+    return Candidate(Conversation.of(Turn(*turn, call) for turn, call in zip(turns, calls, strict=True)), task)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +62,12 @@ def test_a_sane_conversation_breaks_no_rule(candidate: Candidate) -> None:
     assert first_broken_rule(candidate, RULES) is None
 
 
+def test_a_conversation_without_any_turn_has_no_answer() -> None:
+    broken = first_broken_rule(Candidate(Conversation([], [], []), None), RULES)
+    assert broken is not None
+    assert broken[0] == "ends_without_answer"
+
+
 def test_a_short_answer_without_a_task_says_how_to_mend_it() -> None:
     broken = first_broken_rule(example(("user", "q"), ("assistant", "4")), RULES)
     assert broken == (
@@ -70,4 +83,42 @@ def test_the_shortest_answer_is_set_per_task() -> None:
 
 
 def test_every_rule_explains_itself() -> None:
-    assert all(rule.__doc__ for rule in STRUCTURE_RULES)
+    assert all(rule.__doc__ for registry in (FILTERS, TRANSFORMERS, VALIDATORS) for rule in registry.values())
+
+
+def test_filters_can_be_left_out_and_unknown_names_are_refused() -> None:
+    short = example(("user", "q"), ("assistant", "ok"))
+    assert first_broken_rule(short, CurationRules(filters=("ends_without_answer",))) is None
+    for wrong in ({"filters": ("no_such",)}, {"transformers": ("no_such",)}, {"validators": {"no_such": 1}}):
+        with pytest.raises(ValidationError, match="allowed: "):
+            CurationRules.model_validate(wrong)
+
+
+def test_transformers_change_the_turns() -> None:
+    turns = [
+        Turn("system", "s"),
+        Turn("user", "q <think>no</think>"),
+        Turn("assistant", "<think>hm\n</think>\na\n\n\n\nb"),
+    ]
+    assert TRANSFORMERS["without_thinking"](turns)[1:] == [turns[1], Turn("assistant", "a\n\n\n\nb")]
+    assert TRANSFORMERS["without_system_turns"](turns) == turns[1:]
+    assert TRANSFORMERS["single_blank_lines"](turns)[-1].content.endswith("a\n\nb")
+
+
+@pytest.mark.parametrize(
+    ("validators", "says"),
+    [
+        ({"most_rejected_share": 0.1}, "20% of its answers were rejected, more than 10%"),
+        ({"most_duplicate_share": 0.2}, "30% of its answers are duplicates, more than 20%"),
+        ({"least_examples": 6}, "it gives 5 examples, fewer than 6"),
+        ({"most_rejected_share": 0.2, "most_duplicate_share": 0.3, "least_examples": 5}, None),
+    ],
+)
+def test_a_day_that_fails_a_validator_stops_with_its_message(validators: dict[str, float], says: str | None) -> None:
+    day = {"rows": 10, "examples": 5, "rejected_by_rule": {"empty_answer": 2, "exact_duplicate": 3}}
+    rules = CurationRules(validators=validators)
+    if says is None:
+        refuse_invalid({"2026-01-05": day}, rules)
+        return
+    with pytest.raises(BadInput, match=rf"2026-01-05: {says} \("):
+        refuse_invalid({"2026-01-05": day}, rules)

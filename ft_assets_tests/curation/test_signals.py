@@ -1,16 +1,29 @@
 from typing import Any
 
+import polars as pl
 import pytest
 
 from ft_assets.curation.rules import CurationRules
-from ft_assets.curation.signals import score_correction, score_signals
+from ft_assets.curation.signals import kinds_of, scored
+from ft_assets.ingest.schema import RAW_COLUMNS
 
 RULES = CurationRules()
 
 
-def row(rating: float | None = None, judge: list[float] | None = None, verdict: str | None = None) -> dict[str, Any]:
+def row(
+    rating: float | None = None,
+    judge: list[float] | None = None,
+    verdict: str | None = None,
+    corrected: str | None = None,
+) -> dict[str, Any]:
     scores = [{"criterion": f"c{number}", "score": score} for number, score in enumerate(judge or [])]
-    return {"rating": rating, "judge": scores, "expert_verdict": verdict}
+    return {"rating": rating, "judge": scores, "expert_verdict": verdict, "corrected_output": corrected}
+
+
+def score(values: dict[str, Any], rules: CurationRules = RULES) -> dict[str, Any]:
+    frame = pl.DataFrame([values], schema={name: RAW_COLUMNS[name] for name in values})
+    (judged,) = scored(frame, rules).to_dicts()
+    return judged
 
 
 @pytest.mark.parametrize(
@@ -35,30 +48,50 @@ def row(rating: float | None = None, judge: list[float] | None = None, verdict: 
 def test_every_present_signal_must_pass_and_one_must_be_present(
     signals: dict[str, Any], high_score: bool, reason: str | None
 ) -> None:
-    score = score_signals(signals, RULES)
-    assert (score.high_score, score.low_score_reason) == (high_score, reason)
+    judged = score(signals)
+    assert (judged["high_score"], judged["low_score_reason"]) == (high_score, reason)
 
 
 def test_raw_values_stay_beside_their_normalised_mean() -> None:
-    score = score_signals(row(rating=4, judge=[1.0, 0.9], verdict="accept"), RULES)
-    assert [(signal.name, signal.value, signal.source) for signal in score.signals] == [
+    judged = score(row(rating=4, judge=[1.0, 0.9], verdict="accept"))
+    assert [tuple(signal.values()) for signal in judged["signals"]] == [
         ("rating", 4, "user"),
         ("judge:c0", 1.0, "record"),
         ("judge:c1", 0.9, "record"),
         ("expert_verdict", 1.0, "expert"),
     ]
-    assert score.quality_score == pytest.approx((0.75 + 0.95 + 1) / 3)
-    assert score_signals(row(), RULES).quality_score is None
+    assert judged["quality_score"] == pytest.approx((0.75 + 0.95 + 1) / 3)
+    assert score(row())["quality_score"] is None
+
+
+def test_a_correction_passes_whatever_was_said_about_the_answer_it_replaces() -> None:
+    judged = score(row(rating=1, judge=[0.1], verdict="reject", corrected="Better."))
+    assert judged == {
+        "high_score": True,
+        "quality_score": 1.0,
+        "signals": [{"name": "correction", "value": 1.0, "source": "expert"}],
+        "human_verified": True,
+        "corrected": True,
+        "low_score_reason": None,
+    }
 
 
 def test_only_an_experts_approval_or_correction_is_human_verified() -> None:
-    assert score_signals(row(verdict="accept"), RULES).human_verified
-    assert not score_signals(row(rating=5), RULES).human_verified
-    assert not score_signals(row(verdict="reject"), RULES).human_verified
-    assert score_correction().human_verified
+    assert score(row(verdict="accept"))["human_verified"]
+    assert not score(row(rating=5))["human_verified"]
+    assert not score(row(verdict="reject"))["human_verified"]
 
 
 def test_thresholds_are_the_rules_own() -> None:
     strict = CurationRules(min_rating=4.5, min_judge_mean=0.9)
-    assert score_signals(row(rating=4), strict).low_score_reason == "rating 4 of 5"
-    assert score_signals(row(judge=[0.9]), strict).low_score_reason == "judge mean 0.9"
+    assert score(row(rating=4), strict)["low_score_reason"] == "rating 4 of 5"
+    assert score(row(judge=[0.9]), strict)["low_score_reason"] == "judge mean 0.9"
+
+
+def test_reasons_can_be_counted_by_their_kind() -> None:
+    reasons = pl.Series(["rating 2.5 of 5; judge mean 0.3; expert rejected", "no signal", None])
+    assert reasons.to_frame("why").select(kinds_of(pl.col("why")))["why"].to_list() == [
+        ["rating", "judge", "expert"],
+        ["no signal"],
+        None,
+    ]

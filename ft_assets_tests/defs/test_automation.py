@@ -9,7 +9,6 @@ import dagster as dg
 import pytest
 
 from ft_assets.dataset.split import side_of
-from ft_assets.definitions import defs
 from ft_assets.defs import automation
 from ft_assets.defs.automation import changed_landing_days, neighbours, new_high_score_samples, next_step
 from ft_assets.defs.conventions import SETTINGS, SPECIALIZATIONS
@@ -17,19 +16,10 @@ from ft_assets.defs.dataset import write_snapshot
 from ft_assets.defs.retraining import STATE_TAG
 from ft_assets.errors import BadInput
 from ft_assets.lake import Lake
+from ft_assets_tests.defs.sensor_ticks import tick
 from ft_assets_tests.defs.test_data_wing import run_days
 
 DAY = "2026-03-01"
-
-
-def tick(
-    sensor: dg.SensorDefinition, instance: dg.DagsterInstance, resources: dict[str, Any], cursor: str | None = None
-):
-    needed = {key: resources[key] for key in sensor.required_resource_keys}
-    context = dg.build_sensor_context(
-        instance=instance, resources=needed, cursor=cursor, repository_def=defs().get_repository_def()
-    )
-    return sensor.evaluate_tick(context)
 
 
 def test_the_landing_sensor_asks_for_exactly_the_days_that_changed(
@@ -133,7 +123,7 @@ def test_what_a_successful_training_consumed_is_not_new_any_more(
 ) -> None:
     land_train_rows(lake, land, instance, resources, 120)
     spec = automation.SPECIALIZATIONS["qa-engineer"]
-    write_snapshot(lake, spec, tmp_path / "snapshot")
+    write_snapshot(lake, resources["state"], spec, tmp_path / "snapshot", {})
     snapshot = lake.put_artifact("snapshot", tmp_path / "snapshot")
     resources["state"].record_trained("qa-engineer", snapshot.digest, "recipe", "base", "model")
     assert "qa-engineer 0 of 100" in tick(new_high_score_samples, instance, resources).skip_message

@@ -7,21 +7,15 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from ft_assets.defs.curation import (
-    curated_examples,
-    every_interaction_is_accounted_for,
-    masked_text_holds_no_secret,
-)
-from ft_assets.defs.sources import few_records_are_rejected, raw_interactions
+from ft_assets.defs.automation import late_feedback
+from ft_assets.defs.curation import curated_examples
+from ft_assets.defs.day_checks import day_checks
+from ft_assets.defs.sources import raw_interactions
+from ft_assets.defs.tables import in_batches
 from ft_assets.lake import Lake
+from ft_assets_tests.defs.sensor_ticks import tick
 
-WING = [
-    raw_interactions,
-    curated_examples,
-    few_records_are_rejected,
-    masked_text_holds_no_secret,
-    every_interaction_is_accounted_for,
-]
+WING = [raw_interactions, curated_examples, day_checks]
 
 
 def run_days(
@@ -29,6 +23,24 @@ def run_days(
 ) -> dg.ExecuteInProcessResult:
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     return dg.materialize(WING, resources=resources, instance=instance, tags=tags, raise_on_error=False)
+
+
+def evaluation(result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluation:
+    return next(each for each in result.get_asset_check_evaluations() if each.check_name == name)
+
+
+def put(lake: Lake, day: str, *rows: dict[str, Any], name: str = "log.jsonl") -> None:
+    lake.land(day, name, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def answer(name: str, words: str = "", **more: Any) -> dict[str, Any]:
+    return {
+        "interaction_id": name,
+        "input_text": f"Why does the nightly import of the billing tables stop after the third file {words}",
+        "output_text": "The third file has another encoding than the first two, so the reader stops at its first "
+        f"umlaut; convert it to UTF-8 and start the import again {words}",
+        **more,
+    }
 
 
 def test_a_week_is_one_run_that_writes_every_day(
@@ -85,7 +97,7 @@ def test_a_day_of_broken_records_warns_and_says_where(
     lake.land("2026-03-01", "new-format.jsonl", b'{"unheard": 1}\n{"of": 2}\n')
     result = run_days(instance, resources, "2026-03-01", "2026-03-01")
     assert result.success, "bad records do not stop the day"
-    check = next(e for e in result.get_asset_check_evaluations() if e.check_name == "few_records_are_rejected")
+    check = evaluation(result, "few_records_are_rejected")
     assert not check.passed
     assert "new-format.jsonl:1" in str(check.metadata["first_places"].value)
     assert "2026-03-01" in str(check.description)
@@ -105,3 +117,83 @@ def test_secrets_never_reach_the_examples(lake: Lake, instance: dg.DagsterInstan
     text = json.dumps(lake.scan("curated_examples").collect()["messages"].to_list())
     assert "AKIA" not in text and "jane.doe" not in text
     assert lake.scan("curated_examples").collect()["high_score"].to_list() == [True]
+
+
+def test_feedback_that_comes_later_changes_exactly_the_day_it_is_about(
+    lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    put(lake, "2026-03-01", answer("a", "alpha one two three four five six"))
+    put(lake, "2026-03-02", answer("b", "omega seven eight nine ten eleven twelve"))
+    run_days(instance, resources, "2026-03-01", "2026-03-02")
+    assert tick(late_feedback, instance, resources).skip_message == "All feedback about 0 days is in curated_examples."
+    said = [{"interaction_id": "a", "user_rating": 5, "user_id": "u"}, {"interaction_id": "never seen", "rating": 1}]
+    put(lake, "2026-03-03", *said)
+    assert run_days(instance, resources, "2026-03-03", "2026-03-03").success
+    requests = tick(late_feedback, instance, resources).run_requests
+    assert [request.tags["dagster/asset_partition_range_start"] for request in requests] == ["2026-03-01"]
+    assert not lake.scan("curated_examples").collect()["high_score"].any()
+    again = dg.materialize(
+        WING,
+        selection=[curated_examples],
+        resources=resources,
+        instance=instance,
+        tags=requests[0].tags,
+    )
+    assert again.success
+    scores = lake.scan("curated_examples").sort("day").collect()
+    assert scores["high_score"].to_list() == [True, False]
+    assert "is in curated_examples" in tick(late_feedback, instance, resources).skip_message
+    done = tick(late_feedback, instance, resources, tick(late_feedback, instance, resources).cursor)
+    assert done.skip_message == "No feedback has come since the last look."
+
+
+def test_near_duplicates_of_other_days_are_grouped_and_published_ids_never_change(
+    lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    put(lake, "2026-03-02", answer("a"), answer("other", "x1 x2 x3 x4 x5 x6 x7 x8 x9", conversation_id="c"))
+    run_days(instance, resources, "2026-03-02", "2026-03-02")
+    first = lake.scan("curated_examples").collect()
+    put(lake, "2026-03-01", answer("backfilled", "today"))
+    put(lake, "2026-03-03", answer("c", "again"), answer("d", "y1 y2 y3 y4 y5 y6 y7 y8", conversation_id="c"))
+    run_days(instance, resources, "2026-03-01", "2026-03-03")
+    rows = {row["interaction_ids"][0]: row for row in lake.scan("curated_examples").collect().to_dicts()}
+    group = first.filter(pl.col("interaction_ids").list.first() == "a")["example_id"].item()
+    assert {rows[name]["duplicate_group"] for name in ("a", "backfilled", "c")} == {group}
+    assert rows["other"]["duplicate_group"] == rows["other"]["example_id"] == rows["d"]["cluster_id"]
+    assert rows["a"]["cluster_id"] == rows["backfilled"]["cluster_id"] == group
+    before = lake.scan("curated_examples").sort("example_id").collect()
+    for segment in (lake.work_dir().parent / "index").rglob("*"):
+        if segment.is_file():
+            segment.write_bytes(b"torn")
+    run_days(instance, resources, "2026-03-01", "2026-03-03")
+    assert lake.scan("curated_examples").sort("example_id").collect().equals(before)
+
+
+def test_records_that_vanish_are_missed(
+    lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    land("2026-03-01", 3)
+    result = run_days(instance, resources, "2026-03-01", "2026-03-01")
+    for name in ("every_record_is_accounted_for", "every_interaction_is_accounted_for"):
+        assert evaluation(result, name).passed
+    for table, failing in (
+        ("curated_examples", ["every_interaction_is_accounted_for"]),
+        ("raw_interactions", ["every_record_is_accounted_for"]),
+    ):
+        day = {"day": ["2026-03-01"]}
+        lake.replace(table, lake.scan(table, day).collect()[:2], day)
+        checks = dg.materialize(
+            [day_checks, raw_interactions, curated_examples],
+            selection=dg.AssetSelection.all_asset_checks(),
+            resources=resources,
+            instance=instance,
+            tags={"dagster/partition": "2026-03-01"},
+            raise_on_error=False,
+        ).get_asset_check_evaluations()
+        assert [check.check_name for check in checks if not check.passed] == failing
+
+
+def test_days_are_cut_into_groups_of_bounded_weight_and_none_is_lost() -> None:
+    weights = {"a": 3, "b": 3, "c": 9, "d": 1}
+    assert list(in_batches(["a", "b", "c", "d", "e"], weights, 6)) == [["a", "b"], ["c"], ["d", "e"]]
+    assert list(in_batches([], weights, 6)) == []

@@ -9,14 +9,10 @@ import dagster as dg
 import pytest
 
 from ft_assets.defs.conventions import SPECIALIZATIONS
-from ft_assets.defs.dataset import (
-    every_task_has_training_rows,
-    no_example_leaks_into_evaluation,
-    snapshot_is_current,
-    train_eval_split,
-)
+from ft_assets.defs.dataset import train_eval_split
 from ft_assets.defs.evaluation import evaluation_report, every_model_answered_the_same_prompts
 from ft_assets.defs.release import champion_was_proved, registered_model
+from ft_assets.defs.snapshot_checks import snapshot_checks
 from ft_assets.defs.training import base_model, lora_checkpoint
 from ft_assets.lake import Lake
 from ft_assets_tests.defs.test_data_wing import run_days
@@ -25,9 +21,7 @@ pytestmark = pytest.mark.torch
 LINE = "qa-engineer"
 WING = [
     train_eval_split,
-    no_example_leaks_into_evaluation,
-    every_task_has_training_rows,
-    snapshot_is_current,
+    snapshot_checks,
     base_model,
     lora_checkpoint,
     evaluation_report,

@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 
 from ft_assets.defs.conventions import SPECIALIZATIONS
-from ft_assets.defs.dataset import no_example_leaks_into_evaluation, train_eval_split
+from ft_assets.defs.dataset import train_eval_split
+from ft_assets.defs.snapshot_checks import snapshot_checks
 from ft_assets.lake import Lake
 from ft_assets_tests.defs.test_data_wing import run_days
 
@@ -34,7 +35,7 @@ def test_days_and_a_snapshot_are_written_to_s3_in_two_runs(
         land(day, 60, role="qa-engineer")
     assert run_days(instance, resources, "2026-03-01", "2026-03-03").success
     result = dg.materialize(
-        [train_eval_split, no_example_leaks_into_evaluation],
+        [train_eval_split, snapshot_checks],
         partition_key="qa-engineer",
         instance=instance,
         resources=resources,

@@ -1,0 +1,17 @@
+"""One tick of a sensor, on a real instance."""
+
+from typing import Any
+
+import dagster as dg
+
+from ft_assets.definitions import defs
+
+
+def tick(
+    sensor: dg.SensorDefinition, instance: dg.DagsterInstance, resources: dict[str, Any], cursor: str | None = None
+):
+    needed = {key: resources[key] for key in sensor.required_resource_keys}
+    context = dg.build_sensor_context(
+        instance=instance, resources=needed, cursor=cursor, repository_def=defs().get_repository_def()
+    )
+    return sensor.evaluate_tick(context)
