@@ -1,5 +1,6 @@
 """What this machine computes with: device, number format, cores. torch is imported on first use."""
 
+import gc
 import os
 import platform
 from pathlib import Path
@@ -45,6 +46,14 @@ def let_waiting_threads_sleep() -> None:
     Threads that spin for a core that another process holds make a busy machine ten times slower.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def keep_what_is_loaded() -> None:
+    """Takes everything that lives now out of garbage collection, before a step makes millions of small objects.
+
+    Each full collection would look at all of Dagster and its definitions again: a fifth of a curation run's CPU.
+    """
+    gc.freeze()
 
 
 def use_available_cores() -> int:

@@ -1,45 +1,53 @@
 """Byte-pair encoding of words, compiled: the library's counts at a tenth of its price per word.
 
 Only tokenizers whose every step is known here are counted: byte-level ones that cut words as GPT-2 (SmolLM, StarCoder)
-or as Llama 3 and Qwen 2 do. Of their texts only words, punctuation marks, a blank before these and single line ends.
-Everything else (digits, apostrophes, more white space) is left to the library.
+or as Llama 3 and Qwen 2 do. Of their texts only words, digits, punctuation marks, a blank before these and single line
+ends. Everything else (apostrophes, more white space, characters that are no letters) is left to the library.
 """
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 MOST_BYTES = 64  # of a word; merging costs the square of it
 NOT_COUNTED = -1
-_OTHER, _LETTER, _MARK = 0, 1, 2
+_ANY = 1 << 30  # digits in one piece
+_OTHER, _LETTER, _MARK, _DIGIT = 0, 1, 2, 3
 _APOSTROPHE, _BLANK, _NEWLINE = 39, 32, 10
 _ONE, _U29, _U32 = np.uint64(1), np.uint64(29), np.uint64(32)
 _NEVER = np.uint64(0xFFFFFFFFFFFFFFFF)
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _START, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a
 
-_JOINING = [  # a word takes one mark before it along; Llama 3 counts up to three digits at once, Qwen 2 each
+_JOINING = {  # the pattern, and how many digits are one piece (Llama 3: 3, Qwen 2: 1)
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|" + digits + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
-    r"|\s+(?!\S)|\s+"
-    for digits in (r"\p{N}{1,3}", r"\p{N}", r"\p{N}+")
-]
+    r"|\s+(?!\S)|\s+": most
+    for digits, most in ((r"\p{N}{1,3}", 3), (r"\p{N}", 1), (r"\p{N}+", _ANY))
+}
+
+
+class Cut(NamedTuple):
+    """How a pre-tokenizer cuts."""
+
+    joins_marks: bool  # "(word" is one piece, and " 12" is two; as GPT-2 cuts it is the other way round
+    most_digits: int  # in one piece; 0: not known
 
 
 class BytePairs:
     """The merges of one tokenizer, for words."""
 
-    def __init__(self, model: Mapping[str, Any], joins_marks: bool):
-        """Takes the `model` of a tokenizer.json; `joins_marks`: whether "(word" is one piece."""
+    def __init__(self, model: Mapping[str, Any], cut: Cut):
+        """Takes the `model` of a tokenizer.json, and how its pre-tokenizer cuts."""
         vocabulary: dict[str, int] = model["vocab"]
         alphabet = byte_alphabet()
         merges = [(vocabulary[a], vocabulary[b], vocabulary[a + b]) for a, b in model["merges"]]
         self._byte_ids = np.array([vocabulary[each] for each in alphabet], np.uint64)
         self._pairs = np.zeros((_power_of_two(2 * len(merges) + 2), 2), np.uint64)
         _fill(np.array(merges, np.uint64).reshape(-1, 3), self._pairs)
-        self._joins_marks = joins_marks
+        self._cut = cut
         self._kinds = _kinds()
         self._whole = np.zeros(0, np.uint64)  # tokens that count as one though no merges lead to them
         if model["ignore_merges"]:
@@ -48,7 +56,7 @@ class BytePairs:
     def count(self, data: np.ndarray, spans: np.ndarray) -> np.ndarray:
         """The tokens of each piece data[start:end] (UTF-8), spans (n, 2); NOT_COUNTED where the library must say."""
         counts = np.empty(len(spans), np.int64)
-        _count(data, spans, self._kinds, self._joins_marks, self._byte_ids, self._pairs, self._whole, counts)
+        _count(data, spans, self._kinds, self._cut, self._byte_ids, self._pairs, self._whole, counts)
         return counts
 
     def _unreachable(self, vocabulary: Mapping[str, int], bytes_of: Mapping[str, int]) -> np.ndarray:
@@ -70,24 +78,26 @@ def read_byte_pairs(tokenizer: Mapping[str, Any]) -> BytePairs | None:
         return None
     if tokenizer["normalizer"] not in (None, {"type": "NFC"}):  # letters that NFC changes are not counted here
         return None
-    joins_marks = _joins_marks(tokenizer["pre_tokenizer"] or {})
-    if joins_marks is None or not all(each in model["vocab"] for each in byte_alphabet()):
+    cut = _known_cut(tokenizer["pre_tokenizer"] or {})
+    if cut is None or not all(each in model["vocab"] for each in byte_alphabet()):
         return None
-    return BytePairs(model, joins_marks)
+    return BytePairs(model, cut)
 
 
-def _joins_marks(pre_tokenizer: Mapping[str, Any]) -> bool | None:
-    """Whether a word takes a mark before it along; None where it is not known how words are cut."""
+def _known_cut(pre_tokenizer: Mapping[str, Any]) -> Cut | None:
     steps = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
-    steps = [step for step in steps if step.get("type") != "Digits"]
-    if not steps or steps[-1].get("type") != "ByteLevel" or steps[-1]["add_prefix_space"]:
+    last = steps[-1] if steps else {}
+    others = [step for step in steps[:-1] if step["type"] != "Digits"]
+    cuts_digits_apart = len(others) < len(steps) - 1
+    if last.get("type") != "ByteLevel" or last["add_prefix_space"]:
         return None
-    if len(steps) == 1:
-        return False if steps[-1]["use_regex"] else None
-    expected = [
-        {"type": "Split", "pattern": {"Regex": each}, "behavior": "Isolated", "invert": False} for each in _JOINING
-    ]
-    return True if len(steps) == 2 and steps[0] in expected and not steps[1]["use_regex"] else None
+    if not others and last["use_regex"]:
+        return Cut(joins_marks=False, most_digits=0 if cuts_digits_apart else _ANY)
+    for pattern, most in _JOINING.items():
+        split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+        if others == [split] and not last["use_regex"]:
+            return Cut(joins_marks=True, most_digits=0 if cuts_digits_apart else most)
+    return None
 
 
 def byte_alphabet() -> list[str]:
@@ -109,7 +119,9 @@ def _kinds() -> np.ndarray:
         if code < 128:
             if character.isalpha():
                 kinds[code] = _LETTER
-            elif 32 < code < 127 and not character.isdigit() and code != _APOSTROPHE:
+            elif character.isdigit():
+                kinds[code] = _DIGIT
+            elif 32 < code < 127 and code != _APOSTROPHE:
                 kinds[code] = _MARK
         elif unicodedata.ucd_3_2_0.category(character)[0] == "L" == unicodedata.category(character)[0]:
             joined_by_nfc = 0x1100 <= code < 0x1200  # Hangul parts
@@ -215,27 +227,32 @@ def _letters_end(data, at, stop, kinds):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _marks_end(data, at, stop, kinds):  # type: ignore[no-untyped-def]
-    while at < stop and data[at] < 128 and kinds[data[at]] == _MARK:
+def _run_end(data, at, stop, kinds, kind):  # type: ignore[no-untyped-def]
+    """Where the ASCII characters of that kind end."""
+    while at < stop and data[at] < 128 and kinds[data[at]] == kind:
         at += 1
     return at
 
 
 @njit(cache=True, nogil=True)
-def _word_end(data, at, stop, kinds, joins_marks):  # type: ignore[no-untyped-def]
-    """Where the pre-tokenizer ends the word, the marks or the line end that begin at `at`; `at` for anything else."""
+def _word_end(data, at, stop, kinds, cut):  # type: ignore[no-untyped-def]
+    """Where the pre-tokenizer ends the word, digits, marks or line end that begin at `at`; `at` for anything else."""
     if data[at] == _NEWLINE:
         return at + 1
     first = at + (data[at] == _BLANK)
-    end = _marks_end(data, first, stop, kinds)
+    end = _letters_end(data, first, stop, kinds)
+    if end > first:
+        return end
+    end = _run_end(data, first, stop, kinds, _DIGIT)
+    if end > first and cut.most_digits > 0:
+        return first if cut.joins_marks and first > at else min(end, first + cut.most_digits)
+    end = _run_end(data, first, stop, kinds, _MARK)
     if end == first:
-        end = _letters_end(data, first, stop, kinds)
-        return end if end > first else at
-    if joins_marks and end == at + 1:
-        end = _letters_end(data, end, stop, kinds)
-    if joins_marks and end < stop and data[end] == _NEWLINE and data[end - 1] < 128 and kinds[data[end - 1]] == _MARK:
-        end += 1
-    return end
+        return at
+    word_end = _letters_end(data, end, stop, kinds)
+    if cut.joins_marks and end == at + 1 and word_end > end:
+        return word_end
+    return end + (cut.joins_marks and end < stop and data[end] == _NEWLINE)
 
 
 @njit(cache=True, nogil=True)
@@ -245,12 +262,12 @@ def _is_among(key, ascending):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _count(data, spans, kinds, joins_marks, byte_ids, pairs, whole, counts):  # type: ignore[no-untyped-def]
+def _count(data, spans, kinds, cut, byte_ids, pairs, whole, counts):  # type: ignore[no-untyped-def]
     tokens, merges = np.empty(MOST_BYTES, np.uint64), np.empty(MOST_BYTES, np.uint64)
     for span in range(len(spans)):
         at, stop, total = spans[span, 0], spans[span, 1], 0
         while at < stop:
-            end = _word_end(data, at, stop, kinds, joins_marks)
+            end = _word_end(data, at, stop, kinds, cut)
             two_line_ends = end < stop and data[end - 1] == _NEWLINE == data[end]
             if end == at or end - at > MOST_BYTES or two_line_ends:
                 total = NOT_COUNTED

@@ -3,9 +3,9 @@
 A byte-level BPE never joins what its pre-tokenizer separates, and every pre-tokenizer in use ends a word where its
 letters end and a number where its digits end. So a text is cut there, each distinct piece is counted once, and a text's
 count is the sum of its pieces. A new piece that is a plain word is counted by `byte_pairs`, which is compared with the
-library on some pieces of every call; others by the library. Whether cutting is right for the tokenizer at hand is
-tested on some texts of every call; where it is not (SentencePiece without words, for example), the library counts every
-text whole, as it does each text that holds the content of an added token such as "<|im_start|>".
+library on some pieces of every call; others by the library. Where a vocabulary has a token that reaches over a cut
+(merges across blanks, for example) the library counts every text whole, as it does each text that holds the content of
+an added token such as "<|im_start|>". Whether the sums are right is tested on some texts of every call besides.
 """
 
 import itertools
@@ -18,12 +18,13 @@ import orjson
 import polars as pl
 from numba import njit
 
-from ft_assets.curation.byte_pairs import NOT_COUNTED, read_byte_pairs
+from ft_assets.curation.byte_pairs import NOT_COUNTED, byte_alphabet, read_byte_pairs
 from ft_assets.errors import MissingInput
 
 TESTED_TEXTS = 8  # of every call
 TESTED_PIECES = 100  # of those of a call that are new
 _MOST_PIECES = 1 << 22  # distinct pieces that are remembered; then it starts anew, so that memory stays bounded
+_BEYOND_BYTES = re.compile("[^\x00-\xff]")
 _HAS_TWO_DIGITS = re.compile(r"[0-9][0-9]").search  # of a token; else each digit counts by itself
 _START = np.uint64(0xCBF29CE484222325)  # FNV-1a, with a final mix because tables take the low bits
 _PRIME = np.uint64(0x100000001B3)
@@ -55,11 +56,14 @@ class TokenCounter:
         added = written["added_tokens"]
         self._added = [each["content"] for each in added]
         normalized = written["normalizer"] and any(each["normalized"] for each in added)  # then contents may hide
-        self._can_cut = not (normalized or _adds_blanks(written["pre_tokenizer"]))
         self._byte_pairs = read_byte_pairs(written)
         words = self._tokenizer.get_vocab(with_added_tokens=False)
         self._cuts = _cut_table(single_digits=not any(map(_HAS_TWO_DIGITS, words)))
         self._classes = np.array([_class_of(byte) for byte in range(256)], np.uint8)
+        crosses = self._byte_pairs is None and self._has_token_across_cuts(
+            [word for word in words if word not in self._added]
+        )
+        self._can_cut = not (normalized or crosses or _adds_blanks(written["pre_tokenizer"]))
         self._forget()
 
     def count(self, texts: pl.Series) -> pl.Series:
@@ -78,6 +82,13 @@ class TokenCounter:
     def _whole(self, texts: list[str]) -> list[int]:
         encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [len(each.ids) for each in encoded]
+
+    def _has_token_across_cuts(self, tokens: list[str]) -> bool:
+        """Whether a sum of pieces could miss a token, if the pre-tokenizer lets it come about."""
+        byte_of = {ord(each): byte for byte, each in enumerate(byte_alphabet())} | {0x2581: 32}  # SentencePiece's blank
+        data = _BEYOND_BYTES.sub("\xff", "".join(tokens).translate(byte_of)).encode("latin-1")
+        ends = np.cumsum([0, *map(len, tokens)])
+        return _most_pieces(np.frombuffer(data, np.uint8), ends, self._classes, self._cuts) > 1
 
     def _forget(self) -> None:
         self._used, self._counts = 0, np.zeros(0, np.int64)
@@ -243,6 +254,14 @@ def _count_pieces(data, start, stop, classes, cuts):  # type: ignore[no-untyped-
         if cuts[window] or at + 1 == stop:
             pieces += 1
     return pieces
+
+
+@njit(cache=True, nogil=True)
+def _most_pieces(data, offsets, classes, cuts):  # type: ignore[no-untyped-def]
+    most = 0
+    for text in range(len(offsets) - 1):
+        most = max(most, _count_pieces(data, offsets[text], offsets[text + 1], classes, cuts))
+    return most
 
 
 @njit(cache=True, nogil=True)

@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
+from ft_assets.compute import keep_what_is_loaded
 from ft_assets.defs.conventions import CURATION_POOL, DATA_ENG, DAYS, ONE_RUN, SETTINGS
 from ft_assets.defs.sources import raw_interactions
 from ft_assets.defs.tables import in_batches, replace_rejections, table_metadata
@@ -36,6 +37,7 @@ def curated_examples(context: dg.AssetExecutionContext, lake: dg.ResourceParam[L
     Fails when the input moved three times under it (another run writes the same days; wait for it and run again), or
     when a validator of FT_ASSETS_RULES refuses a day.
     """
+    keep_what_is_loaded()
     days = list(context.partition_keys)
     rows = dict(lake.scan("raw_interactions", {"day": days}).group_by("day").agg(pl.len()).collect().rows())
     curation = Curation(lake)

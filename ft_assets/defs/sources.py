@@ -1,6 +1,7 @@
 import dagster as dg
 import polars as pl
 
+from ft_assets.compute import keep_what_is_loaded
 from ft_assets.defs.conventions import CURATION_POOL, DATA_ENG, DAYS, ONE_RUN, SETTINGS
 from ft_assets.defs.tables import in_batches, replace_rejections, table_metadata
 from ft_assets.lake import Lake
@@ -30,6 +31,7 @@ def raw_interactions(context: dg.AssetExecutionContext, lake: dg.ResourceParam[L
     Unmasked text, as in `feedback`: nothing downstream of `curated_examples` reads these tables.
     Fails when a landing file cannot be opened: look at the file that the error names, then materialize the day again.
     """
+    keep_what_is_loaded()
     days = list(context.partition_keys)
     sizes = {day: sum(file.size for file in lake.landing_files(day)) for day in days}
     for batch in in_batches(days, sizes, BATCH_BYTES):

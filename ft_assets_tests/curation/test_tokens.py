@@ -32,6 +32,9 @@ CUTS = {
     "gpt2": pre_tokenizers.ByteLevel(add_prefix_space=False),
     "llama3": pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(LLAMA3), "isolated"), BYTES]),
     "qwen2": pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(LLAMA3.replace("{1,3}", "")), "isolated"), BYTES]),
+    "digits apart": pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    ),
     "one piece": BYTES,  # its merges cross blanks
     "blank before": pre_tokenizers.ByteLevel(add_prefix_space=True),
 }
@@ -57,7 +60,21 @@ FRAGMENTS = [
         "_",
     ),
     *("1", "12", "2026", " 7", "é", "été", "e\u0301", "ſ", "\u00a0", "\u0085", "日本", "ᄒ", "ᅡ", "한", "Å", "🙂", "…"),
-    *("<|im_start|>", "<|im", "<|pad|>", "<call>", "ABC", "camelCase", "x" * 70, "\0", "ǅ", "²", "½", "\u200b"),
+    *(
+        "<|im_start|>",
+        "<|im",
+        "<|pad|>",
+        "<call>",
+        "ABC",
+        "camelCase",
+        "x" * 70,
+        "9" * 70,
+        "\0",
+        "ǅ",
+        "²",
+        "½",
+        "\u200b",
+    ),
 ]
 ANY_TEXT = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join))
 
@@ -87,7 +104,7 @@ def trained_tokenizer(name: str) -> Tokenizer:
     if name == "qwen2":
         tokenizer.normalizer = normalizers.NFC()
     tokenizer.train_from_iterator(
-        [*TEXTS, *FRAGMENTS, "".join(FRAGMENTS), Path(__file__).read_text(encoding="utf-8")],
+        [*TEXTS, *FRAGMENTS, "".join(FRAGMENTS), Path(json.__file__).read_text(encoding="utf-8")],
         trainers.BpeTrainer(vocab_size=900, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False),
     )
     tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
@@ -123,11 +140,11 @@ def test_any_text_has_the_librarys_count_by_other_tokenizers(trained: Callable[[
         assert counter.count(pl.Series(texts, dtype=pl.String)).to_list() == by_library(texts, path)
 
     check()
-    compiled = {"gpt2", "llama3", "qwen2"}
+    compiled = {"gpt2", "llama3", "qwen2", "digits apart"}
     assert (counter._byte_pairs is not None) == (name in compiled)  # and the library never disagreed
 
 
-@pytest.mark.parametrize("name", ["tiny", "gpt2", "llama3", "qwen2"])
+@pytest.mark.parametrize("name", ["tiny", "gpt2", "llama3", "qwen2", "digits apart"])
 def test_a_piece_that_is_counted_here_has_the_librarys_count(trained: Callable[[str], Path], name: str) -> None:
     path = TINY if name == "tiny" else trained(name)
     tokenizer = Tokenizer.from_file(str(path))
