@@ -29,13 +29,17 @@ class DuplicateIndex:
         keys = sorted(lake.fingerprints(TABLE).items())
         _allow_open_files(len(keys))
         for day, key in keys:
-            self.segments[day] = self._opened(day, key) or self._made_again(day, key)
+            if segment := self._opened(day, key) or self._made_again(day, key):
+                self.segments[day] = segment
 
     def published(self, days: list[str]) -> pl.DataFrame | None:
         """What these days' rows keep when the days are made again."""
         if not self._lake.exists(TABLE):
             return None
-        return self._lake.scan(TABLE, {"day": days}).select(PUBLISHED).collect()
+        rows = self._lake.scan(TABLE, {"day": days})
+        if not set(PUBLISHED) <= set(rows.collect_schema()):
+            return None  # an earlier version wrote the table: all its days are made anew
+        return rows.select(PUBLISHED).drop_nulls("duplicate_group").collect()
 
     def publish(self, made: Mapping[str, Segment]) -> None:
         """Puts the segments of days that were just written to the table into the place of their earlier ones."""
@@ -53,8 +57,11 @@ class DuplicateIndex:
         except IncompleteArtifact:
             return None
 
-    def _made_again(self, day: str, key: str) -> Segment:
+    def _made_again(self, day: str, key: str) -> Segment | None:
+        """None for a day that an earlier version wrote: it has no groups, and counts as not published."""
         rows = self._lake.scan(TABLE, {"day": [day]}).collect()
+        if "duplicate_group" not in rows.columns or rows["duplicate_group"].has_nulls():
+            return None
         return self._stored(day, key, segment_of(rows))
 
     def _stored(self, day: str, key: str, segment: Segment) -> Segment:

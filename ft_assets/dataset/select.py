@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from ft_assets.errors import BadInput
 from ft_assets.records import ReasoningMode, canonical_reasoning_mode, canonical_role
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def select(curated: "pl.LazyFrame | pl.DataFrame", selector: Selector) -> Select
     import polars as pl
 
     mine = ["role"] if selector.roles else list(selector.wanted())
+    _refuse_older_rows(curated.lazy())
     frame = curated.lazy().select(COLUMNS)
     for column in mine:
         frame = frame.filter(_one_of(column, selector))
@@ -123,6 +125,23 @@ def select(curated: "pl.LazyFrame | pl.DataFrame", selector: Selector) -> Select
     merged = int(first.select((pl.col("interaction_ids").list.len().cast(pl.Int64) - 1).sum()).item())
     drops[DUPLICATE] += eligible.height - first.height + merged
     return Selection(first, dict(sorted((+drops).items())))
+
+
+def _refuse_older_rows(curated: "pl.LazyFrame") -> None:
+    """Raises BadInput for a table with days from before near-duplicates were grouped."""
+    import polars as pl
+
+    older: list[str] = []
+    if missing := [column for column in COLUMNS if column not in curated.collect_schema()]:
+        older = [f"the columns {', '.join(missing)} are missing"]
+    else:
+        days = curated.filter(pl.col("duplicate_group").is_null()).select(pl.col("day").unique()).collect()["day"]
+        older = [f"{day} has rows without duplicate_group" for day in days.sort()[:3]]
+    if older:
+        raise BadInput(
+            f"curated_examples was written by an earlier version: {'; '.join(older)}. Its near-duplicates are unknown, "
+            "so they could stand on both sides. Run the job `recurate` over all days, then run again."
+        )
 
 
 def without_measured_number(reason: str) -> str:

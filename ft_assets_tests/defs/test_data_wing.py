@@ -1,17 +1,21 @@
 """raw_interactions and curated_examples as Dagster runs them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 import polars as pl
+import pytest
 
+from ft_assets.dataset.select import Selector, select
 from ft_assets.defs.automation import late_feedback
 from ft_assets.defs.curation import curated_examples
 from ft_assets.defs.day_checks import day_checks
 from ft_assets.defs.sources import raw_interactions
 from ft_assets.defs.tables import in_batches
+from ft_assets.errors import BadInput
 from ft_assets.lake import Lake
 from ft_assets_tests.defs.sensor_ticks import tick
 
@@ -167,6 +171,26 @@ def test_near_duplicates_of_other_days_are_grouped_and_published_ids_never_chang
             segment.write_bytes(b"torn")
     run_days(instance, resources, "2026-03-01", "2026-03-03")
     assert lake.scan("curated_examples").sort("example_id").collect().equals(before)
+
+
+def test_a_table_of_an_earlier_version_is_named_and_mended_by_curating_its_days_again(
+    lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any]
+) -> None:
+    days = {"day": ["2026-03-01", "2026-03-02"]}
+    for day in days["day"]:
+        land(day, 3)
+    run_days(instance, resources, "2026-03-01", "2026-03-02")
+    made = lake.scan("curated_examples").sort("day", "example_id").collect()
+    shutil.rmtree(f"{lake.url}/tables/curated_examples")
+    new_columns = ("answer_id", "duplicate_group", "linked_clusters", "n_tokens")
+    lake.replace("curated_examples", made.drop(new_columns), days)
+    with pytest.raises(BadInput, match=r"duplicate_group.* are missing.*recurate"):
+        select(lake.scan("curated_examples"), Selector())
+    assert run_days(instance, resources, "2026-03-01", "2026-03-01").success
+    with pytest.raises(BadInput, match="2026-03-02 has rows without duplicate_group"):
+        select(lake.scan("curated_examples"), Selector())
+    assert run_days(instance, resources, "2026-03-02", "2026-03-02").success
+    assert lake.scan("curated_examples").sort("day", "example_id").collect().select(made.columns).equals(made)
 
 
 def test_records_that_vanish_are_missed(
