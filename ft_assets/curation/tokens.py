@@ -10,6 +10,7 @@ an added token such as "<|im_start|>". Whether the sums are right is tested on s
 
 import itertools
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,16 @@ def _adds_blanks(pre_tokenizer: dict[str, Any] | None) -> bool:
 
 def _pieces(data: np.ndarray, spans: np.ndarray) -> list[str]:
     return [data[start:end].tobytes().decode(errors="replace") for start, end in spans.tolist()]
+
+
+@lru_cache(maxsize=2)
+def token_counter(tokenizer_json: Path) -> TokenCounter:
+    """The counter of a tokenizer, one per process: what it has learned about pieces is of use to the next run.
+
+    Raises:
+        MissingInput: see `TokenCounter`.
+    """
+    return TokenCounter(tokenizer_json)
 
 
 def utf8_buffers(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:

@@ -53,11 +53,11 @@ class Curation:
     def __init__(self, lake: Lake):
         from ft_assets.curation.duplicate_index import DuplicateIndex
         from ft_assets.curation.rules import CurationRules
-        from ft_assets.curation.tokens import TokenCounter
+        from ft_assets.curation.tokens import token_counter
 
         self.lake = lake
         self.rules = read_rules(SETTINGS.rules, "curation", CurationRules)
-        self.counter = TokenCounter(SETTINGS.tokenizer)
+        self.counter = token_counter(SETTINGS.tokenizer)
         self.feedback = lake.scan("feedback").collect() if lake.exists("feedback") else None
         self.feedback_stamps = feedback_said(lake)
         self.index = DuplicateIndex(lake)

@@ -1,6 +1,7 @@
 """The same assets on a lake that lives on S3."""
 
-from collections.abc import Callable
+import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,25 @@ def lake(bucket: str, tmp_path: Path) -> Lake:
     return Lake(f"s3://{bucket}/prefix", tmp_path / "cache")
 
 
+def answers_of(day: str, count: int) -> bytes:
+    """Rated answers that have no words in a row in common."""
+    draw = random.Random(day)
+    words = [f"word{number}" for number in range(400)]
+    rows = [
+        {
+            "id": f"{day}-{number}",
+            "role": "qa-engineer",
+            "input_text": " ".join(draw.sample(words, 15)),
+            "output_text": " ".join(draw.sample(words, 15)),
+            "rating": 5,
+        }
+        for number in range(count)
+    ]
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
 def test_days_and_a_snapshot_are_written_to_s3_in_two_runs(
     lake: Lake,
-    land: Callable[..., None],
     instance: dg.DagsterInstance,
     resources: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -32,7 +49,7 @@ def test_days_and_a_snapshot_are_written_to_s3_in_two_runs(
     select = spec.select.model_copy(update={"task_types": ()})
     monkeypatch.setitem(SPECIALIZATIONS, "qa-engineer", spec.model_copy(update={"select": select}))
     for day in ("2026-03-01", "2026-03-02", "2026-03-03"):
-        land(day, 60, role="qa-engineer")
+        lake.land(day, "log.jsonl", answers_of(day, 60))
     assert run_days(instance, resources, "2026-03-01", "2026-03-03").success
     result = dg.materialize(
         [train_eval_split, snapshot_checks],
