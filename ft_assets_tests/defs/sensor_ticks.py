@@ -17,7 +17,5 @@ def tick(
     sensor: dg.SensorDefinition, instance: dg.DagsterInstance, resources: dict[str, Any], cursor: str | None = None
 ):
     needed = {key: resources[key] for key in sensor.required_resource_keys}
-    context = dg.build_sensor_context(
-        instance=instance, resources=needed, cursor=cursor, repository_def=repository()
-    )
+    context = dg.build_sensor_context(instance=instance, resources=needed, cursor=cursor, repository_def=repository())
     return sensor.evaluate_tick(context)
