@@ -17,6 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from ft_assets.curation.curate import curate
+from ft_assets.curation.tokens import token_counter
 from ft_assets.dataset.contamination import golden_rows
 from ft_assets.dataset.rows import SnapshotRow, read_side
 from ft_assets.dataset.snapshot import build_snapshot
@@ -46,7 +47,8 @@ def snapshot_of(batches: list[str], folder: Path) -> Path:
         rows = ingest_day(lake, day, known).rows
         known |= dict.fromkeys(rows["interaction_id"], day)
         frames.append(rows)
-    examples = curate(pl.concat(frames)).examples
+    counter = token_counter(ROOT / "data" / "tiny_base" / "tokenizer.json")
+    examples = curate(pl.concat(frames), count_tokens=counter.count).examples
     out = folder / "snapshot"
     out.mkdir()
     golden = golden_rows(SPEC.evaluation.golden_set)
