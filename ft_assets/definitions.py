@@ -5,6 +5,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from ft_assets.compute import reuse_freed_memory
+
 # Single-run backfills are "beta" and partitioned checks "preview" in this version of Dagster; both are pinned by
 # constraints.txt and held by tests, so the warning at each of the many loads says nothing new.
 for category in (dg.BetaWarning, dg.PreviewWarning):
@@ -13,4 +15,5 @@ for category in (dg.BetaWarning, dg.PreviewWarning):
 
 @dg.definitions
 def defs() -> dg.Definitions:
+    reuse_freed_memory()
     return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)

@@ -52,7 +52,7 @@ class Lake:
             folders = S3Folders(_readable(url))
             self._folders = folders
             self._artifacts = S3Artifacts(folders, "artifacts", LocalArtifacts(cache / "artifacts"))
-            self._tables = DeltaTables(folders.uri("tables"), s3_storage_options())
+            self._tables = DeltaTables(folders, "tables", s3_storage_options())
             self._work = cache / "work"
             self._segments = Segments(folders, cache)
             return
@@ -63,7 +63,7 @@ class Lake:
         root = Path(_readable(str(Path(url).expanduser().resolve())))
         self._folders = LocalFolders(root)
         self._artifacts = LocalArtifacts(root / "artifacts")
-        self._tables = DeltaTables(str(root / "tables"))
+        self._tables = DeltaTables(self._folders, "tables")
         self._work = root / "work"
         self._segments = Segments(self._folders, cache)
 

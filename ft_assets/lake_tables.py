@@ -5,16 +5,19 @@ import random
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ft_assets.errors import BadInput, MissingInput, WriteConflict
+from ft_assets.lake_folders import Folders
+from ft_assets.lake_table_files import write_files
 
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow as pa
-    from deltalake import DeltaTable, WriterProperties
+    from deltalake import DeltaTable, Schema
+    from deltalake.transaction import AddAction
 
-RETRIES = 3
+RETRIES = 3  # when others replaced the same partitions
+COMMITS = 100  # when others committed anything at all: nothing is computed or written again for that
 SHOWN = 5  # offending partitions that an error lists
 NO_NAMES = ("", "__HIVE_DEFAULT_PARTITION__")  # both come back as null
 # Minima and maxima of text columns would copy raw user text into the log, where vacuum never reaches it.
@@ -24,10 +27,12 @@ Partitions = Mapping[str, Sequence[str]]
 
 
 class DeltaTables:
-    """The tables under one URI. Safe for several processes: a commit is a compare-and-set on the table's log."""
+    """The tables under one folder. Safe for several processes: a commit is a compare-and-set on the table's log."""
 
-    def __init__(self, uri: str, storage_options: dict[str, str] | None = None):
-        self.uri = uri
+    def __init__(self, folders: Folders, key: str, storage_options: dict[str, str] | None = None):
+        self.folders = folders
+        self.key = key
+        self.uri = folders.uri(key)
         self.storage_options = storage_options
 
     def open(self, table: str) -> "DeltaTable | None":
@@ -63,21 +68,28 @@ class DeltaTables:
             raise BadInput(f"replace of {table} names no partitions: {dict(where)!r}. Name the ones to replace.")
         named = _checked(where, list(where), table)
         _refuse_rows_outside(table, frame, named)
+        delta = self.open(table)
+        fitted = _fitted(table, frame, delta, list(named))
+        added = write_files(self.folders, f"{self.key}/{table}", fitted, list(named))
+        replaced: set[str] | None = None
         conflicts = 0
-        while True:
+        for attempt in range(COMMITS):
+            delta = self.open(table)
+            there = _paths(delta, named) if delta else set()
+            conflicts += replaced is not None and there != replaced
+            if conflicts > RETRIES:
+                break
+            replaced = there
             try:
-                version = self._replace_once(table, frame, named)
-            except CommitFailedError as error:
-                conflicts += 1
-                if conflicts > RETRIES:
-                    raise WriteConflict(
-                        f"Other writers changed {_shown(named)} of {table} during {conflicts} attempts to replace it. "
-                        "Nothing was written. Run again when the other run is over."
-                    ) from error
-                time.sleep(random.uniform(0.05, 0.2) * conflicts)
+                self._commit(table, delta, _delta_schema(_fitted(table, fitted, delta, list(named))), added, named)
+            except CommitFailedError:
+                time.sleep(random.uniform(0.01, 0.05) * min(attempt + 1, 4))
                 continue
-            if version is not None:
-                return version
+            return 0 if delta is None else delta.version() + 1
+        raise WriteConflict(
+            f"Other writers changed {_shown(named)} of {table} during {conflicts or COMMITS} attempts to replace it. "
+            "Nothing was written. Run again when the other run is over."
+        )
 
     def fingerprint(self, table: str, where: Partitions | None) -> str:
         """A digest of the data files behind the partitions in `where`; "" when the table does not exist."""
@@ -102,43 +114,43 @@ class DeltaTables:
         files = pl.DataFrame(delta.get_add_actions(flatten=True)).group_by(f"partition.{column}").agg("path")
         return {value: _digest(paths) for value, paths in files.iter_rows()}
 
-    def _replace_once(self, table: str, frame: "pl.DataFrame", where: Mapping[str, list[str]]) -> int | None:
-        """The new version, or None when somebody else created the table first."""
-        from deltalake import write_deltalake
-        from deltalake.exceptions import DeltaError
+    def _commit(
+        self,
+        table: str,
+        delta: "DeltaTable | None",
+        schema: "Schema",
+        added: "list[AddAction]",
+        where: Mapping[str, list[str]],
+    ) -> None:
+        """One version that holds `added` in these partitions, right after the one that `delta` shows, or none at all.
 
-        delta = self.open(table)
-        if delta is None:
-            _refuse_unstorable(table, frame)
-            try:
-                write_deltalake(
-                    self._path(table),
-                    _readable_anywhere(frame),
-                    partition_by=list(where),
-                    configuration=CONFIGURATION,
-                    storage_options=self.storage_options,
-                    writer_properties=_without_statistics(),
-                )
-            except DeltaError:
-                if self.open(table) is not None:
-                    return None
+        Raises:
+            CommitFailedError: somebody else made that version.
+        """
+        from deltalake import CommitProperties
+        from deltalake.exceptions import CommitFailedError, DeltaError
+        from deltalake.transaction import create_table_with_add_actions
+
+        at_once = CommitProperties(max_commit_retries=0)  # a retry inside would not look at the partitions again
+        if delta is not None:
+            filters: Any = [(column, "in", values) for column, values in where.items()]
+            delta.create_write_transaction(added, "overwrite", schema, list(where), filters, commit_properties=at_once)
+            return
+        try:
+            create_table_with_add_actions(
+                self._path(table),
+                schema,
+                added,
+                "error",
+                list(where),
+                configuration=CONFIGURATION,
+                storage_options=self.storage_options,
+                commit_properties=at_once,
+            )
+        except DeltaError as error:
+            if self.open(table) is None:
                 raise
-            return 0
-        columns = delta.metadata().partition_columns
-        if columns != list(where):
-            raise BadInput(f"{table} is partitioned by {columns}, and replace names {list(where)}. Name exactly those.")
-        fitted, added = _fitted(table, frame, delta)
-        predicate = " AND ".join(f"{column} IN ({_quoted(values)})" for column, values in where.items())
-        rows = _readable_anywhere(fitted)
-        write_deltalake(
-            delta,
-            rows,
-            mode="overwrite",
-            predicate=predicate,
-            schema_mode="merge" if added else None,
-            writer_properties=_without_statistics(),
-        )
-        return delta.version()
+            raise CommitFailedError(f"{table} exists by now") from error
 
     def _path(self, table: str) -> str:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", table):
@@ -179,19 +191,21 @@ def _refuse_rows_outside(table: str, frame: "pl.DataFrame", where: Mapping[str, 
             )
 
 
-def _without_statistics() -> "WriterProperties":
-    """No minima and maxima in the files' footers either: nobody searches by them, and they are a sixth of the cost."""
-    from deltalake import ColumnProperties, WriterProperties
-
-    return WriterProperties(default_column_properties=ColumnProperties(statistics_enabled="NONE"))
-
-
-def _readable_anywhere(frame: "pl.DataFrame") -> "pa.Table":
-    """The frame with text as every engine knows it: Polars' own string views would be noted in the file, and Daft and
-    older Spark refuse such a table."""
+def _paths(delta: "DeltaTable", where: Mapping[str, list[str]]) -> set[str]:
+    """The data files of these partitions."""
     import polars as pl
 
-    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    files = pl.DataFrame(delta.get_add_actions(flatten=True))
+    for column, values in where.items():
+        files = files.filter(pl.col(f"partition.{column}").is_in(values))
+    return set(files["path"])
+
+
+def _delta_schema(frame: "pl.DataFrame") -> "Schema":
+    import polars as pl
+    from deltalake import Schema
+
+    return Schema.from_arrow(frame.clear().to_arrow(compat_level=pl.CompatLevel.oldest()).schema)
 
 
 def _refuse_unstorable(table: str, frame: "pl.DataFrame") -> None:
@@ -217,10 +231,16 @@ def _comes_back(dtype: "pl.DataType") -> bool:
     return isinstance(dtype, (*plain, pl.Decimal))
 
 
-def _fitted(table: str, frame: "pl.DataFrame", delta: "DeltaTable") -> tuple["pl.DataFrame", list[str]]:
-    """The frame in the table's columns and types, and the names of the columns that the table does not have yet."""
+def _fitted(table: str, frame: "pl.DataFrame", delta: "DeltaTable | None", partition_by: list[str]) -> "pl.DataFrame":
+    """The frame in the table's columns and types, with the columns that the table does not have yet behind them."""
     import polars as pl
 
+    if delta is None:
+        _refuse_unstorable(table, frame)
+        return frame
+    columns = delta.metadata().partition_columns
+    if columns != partition_by:
+        raise BadInput(f"{table} is partitioned by {columns}, and replace names {partition_by}. Name exactly those.")
     schema = pl.Schema(delta.schema())
     missing = [name for name in schema if name not in frame.schema]
     present = [name for name in schema if name in frame.schema]
@@ -233,7 +253,7 @@ def _fitted(table: str, frame: "pl.DataFrame", delta: "DeltaTable") -> tuple["pl
         )
     added = [name for name in fitted.columns if name not in schema]
     _refuse_unstorable(table, fitted.select(added))
-    return fitted.select([*schema.names(), *added]), added
+    return fitted.select([*schema.names(), *added])
 
 
 def _holds_null(dtype: "pl.DataType") -> bool:

@@ -44,9 +44,12 @@ def test_the_asset_graph_is_the_reviewed_one(location: dg.Definitions) -> None:
 
 
 def test_loading_imports_no_heavy_library() -> None:
-    code = f"import sys, ft_assets.definitions as d; d.defs(); print([m for m in {HEAVY!r} if m in sys.modules])"
+    code = (
+        "import os, sys, ft_assets.definitions as d; early = 'polars' in sys.modules; d.defs()\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], early, 'decay' in os.environ['_RJEM_MALLOC_CONF'])"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert out.stdout.strip() == "[]"
+    assert out.stdout.strip() == "[] False True", "polars must be imported after its allocator was told to keep memory"
 
 
 def test_domain_code_runs_without_dagster() -> None:
