@@ -134,7 +134,9 @@ class DeltaTables:
         at_once = CommitProperties(max_commit_retries=0)  # a retry inside would not look at the partitions again
         if delta is not None:
             filters: Any = [(column, "in", values) for column, values in where.items()]
-            delta.create_write_transaction(added, "overwrite", schema, list(where), filters, commit_properties=at_once)
+            delta.create_write_transaction(
+                [*added], "overwrite", schema, list(where), filters, commit_properties=at_once
+            )
             return
         try:
             create_table_with_add_actions(

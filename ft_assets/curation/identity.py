@@ -8,14 +8,14 @@ import hashlib
 
 from ft_assets.curation.turns import Conversation
 
-_PART, _TURN = "\x1f", "\x1e"
+PART, TURN = "\x1f", "\x1e"
 _NO_KEY = bytes(16)
 
 
 def prompt_and_example_id(conversation: Conversation) -> tuple[str, str]:
     """The id of the prompt, which is all turns but the answer, and of the whole example, both to the letter."""
     *asked, answer = [
-        f"{role}{_PART}{content}{_PART}{calls or ''}{_TURN}" for role, content, calls in zip(*conversation, strict=True)
+        f"{role}{PART}{content}{PART}{calls or ''}{TURN}" for role, content, calls in zip(*conversation, strict=True)
     ]
     digest = hashlib.sha256("".join(asked).encode())
     prompt = digest.hexdigest()
@@ -26,7 +26,7 @@ def prompt_and_example_id(conversation: Conversation) -> tuple[str, str]:
 def answer_id(conversation: Conversation) -> str:
     """The id of the answer, with its tool calls, without case and spacing."""
     text = loose(conversation.contents[-1])
-    return hashlib.sha256(f"{text}{_PART}{conversation.tool_calls[-1] or ''}".encode()).hexdigest()
+    return hashlib.sha256(f"{text}{PART}{conversation.tool_calls[-1] or ''}".encode()).hexdigest()
 
 
 def prompt_key(prompt: str) -> bytes:

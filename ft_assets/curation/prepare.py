@@ -9,28 +9,19 @@ import numpy as np
 import polars as pl
 
 from ft_assets.curation.compose import composed
-from ft_assets.curation.identity import (
-    answer_id,
-    answer_text,
-    conversation_key,
-    prompt_and_example_id,
-    prompt_key,
-    prompt_text,
-)
+from ft_assets.curation.identities import identified
 from ft_assets.curation.masking import Maskers, masked, normalised
 from ft_assets.curation.rules import TRANSFORMERS, Candidate, CurationRules, first_broken_rule
 from ft_assets.curation.schema import MASKED
-from ft_assets.curation.signals import scored
-from ft_assets.curation.turns import Conversation, conversations, lists, nested
+from ft_assets.curation.signals import SCORES, scored
+from ft_assets.curation.suspects import suspects
+from ft_assets.curation.turns import conversations, lists, nested
 from ft_assets.rejections_schema import REJECTION_SCHEMA
 
 SLICE_ROWS = 20_000  # bounds the Python objects that live at once
 _AS_IT_CAME = (
     "day", "timestamp", "user_id", "conversation_id", "role", "task_type", "reasoning_mode", "domain", "source",
     "source_kind", "model_version", "difficulty", "tags",
-)  # fmt: skip
-_FOUND = (
-    "prompt_id", "example_id", "answer_id", "prompt_key", "conversation_key", "prompt_text", "answer_text"
 )  # fmt: skip
 WORKING_COLUMNS = ("place", "prompt_key", "conversation_key", "prompt_text", "answer_text")  # not in the table
 
@@ -70,29 +61,26 @@ def _slices(raw: pl.DataFrame) -> Iterator[pl.DataFrame]:
 def _prepare_slice(raw: pl.DataFrame, rules: CurationRules, maskers: Maskers) -> Prepared:
     clean = masked(normalised(composed(raw)), raw, maskers)
     turns = _transformed(clean.turns, rules)
+    broken = _broken(turns, clean.rows["task_type"], rules)
+    rows = clean.rows.with_columns(nested(turns, raw.height), _counts(clean.counts, raw.height), place=_place())
+    rows = rows.with_columns(scored(clean.rows, rules))
+    kept = np.ones(raw.height, bool)
+    kept[broken["row"]] = False
+    return Prepared(_candidates(rows, turns, kept), _rejections(raw, broken))
+
+
+def _broken(turns: pl.DataFrame, tasks: pl.Series, rules: CurationRules) -> Columns:
+    """The number, first broken rule and reason of each row that a filter rejects."""
     broken: Columns = {"row": [], "rule": [], "reason": []}
-    found: Columns = {name: [] for name in ("row", *_FOUND)}
-    passes, fails = ([column.append for column in each.values()] for each in (found, broken))
-    names = clean.rows.select("task_type", "conversation_id").iter_rows()
-    for number, (conversation, (task, name)) in enumerate(zip(conversations(turns, raw.height), names, strict=True)):
-        verdict = first_broken_rule(Candidate(conversation, task), rules)
-        values = (number, *verdict) if verdict else (number, *_found(conversation, name))
-        for append, value in zip(fails if verdict else passes, values, strict=True):
-            append(value)
-    rows = clean.rows.with_columns(nested(turns, raw.height), _counts(clean.counts, raw.height))
-    return Prepared(_candidates(rows, found, rules), _rejections(raw, broken))
-
-
-def _found(conversation: Conversation, conversation_id: str | None) -> tuple[object, ...]:
-    asked = prompt_text(conversation)
-    return (
-        *prompt_and_example_id(conversation),
-        answer_id(conversation),
-        prompt_key(asked),
-        conversation_key(conversation_id),
-        asked,
-        answer_text(conversation),
-    )
+    suspicious = suspects(turns, tasks, rules)
+    numbers = np.flatnonzero(suspicious)
+    its_turns = turns.filter(suspicious[turns["row"].to_numpy()]) if len(numbers) else turns.clear()
+    of_each = its_turns.with_columns(row=pl.Series(np.searchsorted(numbers, its_turns["row"].to_numpy())))
+    for number, conversation in zip(numbers.tolist(), conversations(of_each, len(numbers)), strict=True):
+        if verdict := first_broken_rule(Candidate(conversation, tasks[number]), rules):
+            for column, value in zip(broken.values(), (number, *verdict), strict=True):
+                column.append(value)
+    return broken
 
 
 def _transformed(turns: pl.DataFrame, rules: CurationRules) -> pl.DataFrame:
@@ -108,16 +96,13 @@ def _transformed(turns: pl.DataFrame, rules: CurationRules) -> pl.DataFrame:
     return pl.DataFrame(changed, schema=turns.schema, orient="row")
 
 
-def _candidates(rows: pl.DataFrame, found: Columns, rules: CurationRules) -> pl.DataFrame:
-    kept = pl.Series(found.pop("row"), dtype=pl.Int64)
-    new = [
-        pl.Series(name, values, dtype=pl.Binary if name.endswith("_key") else pl.String)
-        for name, values in found.items()
-    ]
-    by_row = rows.select(
-        *_AS_IT_CAME, "messages", "masked", place=_place(), interaction_ids=pl.concat_list("interaction_id")
-    )
-    return by_row.with_columns(scored(rows, rules))[kept].with_columns(new)
+def _candidates(rows: pl.DataFrame, turns: pl.DataFrame, kept: np.ndarray) -> pl.DataFrame:
+    if not kept.all():
+        rows, turns = rows.filter(kept), turns.filter(kept[turns["row"].to_numpy()])
+        turns = turns.with_columns(row=pl.Series((kept.cumsum() - 1)[turns["row"].to_numpy()]))
+    return rows.select(
+        *_AS_IT_CAME, "messages", "masked", "place", *SCORES, interaction_ids=pl.concat_list("interaction_id")
+    ).hstack(identified(turns, rows["conversation_id"]))
 
 
 def _counts(counts: dict[int, Counter[str]], rows: int) -> pl.Series:

@@ -106,7 +106,7 @@ def empty_turn(example: Candidate, rules: CurationRules) -> str | None:
 
 
 # What may follow what. Chat templates raise on, or garble, anything else.
-_MAY_FOLLOW = {
+MAY_FOLLOW: Mapping[str | None, Sequence[str]] = {
     None: ("system", "user"),
     "system": ("user",),
     "user": ("assistant",),
@@ -119,9 +119,9 @@ _MAY_FOLLOW = {
 def turns_out_of_order(example: Candidate, rules: CurationRules) -> str | None:
     """At most one system turn and it is first; user and assistant take turns; tools answer the assistant's calls."""
     roles, _, calls = example.conversation
-    before = None
+    before: str | None = None
     for number, role in enumerate(roles):
-        if role not in _MAY_FOLLOW[before]:
+        if role not in MAY_FOLLOW[before]:
             return f"turn {number + 1} of {len(roles)} is the {role}'s after {before or 'nothing'}"
         before = "assistant with tool calls" if calls[number] and role == "assistant" else role
     return None

@@ -9,6 +9,7 @@ from ft_assets.curation.schema import SIGNAL
 from ft_assets.curation.turns import lists
 
 NO_SIGNAL = "no signal"
+SCORES = ("high_score", "quality_score", "signals", "human_verified", "corrected", "low_score_reason")
 
 
 def scored(raw: pl.DataFrame, rules: CurationRules) -> pl.DataFrame:
