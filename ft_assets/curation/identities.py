@@ -155,7 +155,9 @@ def _is_caseless_sign(second, third):  # type: ignore[no-untyped-def]
     """Dashes, quotation marks, bullets; currencies; arrows, mathematics, boxes, dingbats."""
     if second == 0x80:
         return 0x90 <= third <= 0xA7 or third >= 0xB0
-    return (second == 0x82 and third >= 0xA0) or 0x86 <= second <= 0x91 or 0x94 <= second <= 0xAF
+    if second == 0x82 or second == 0x86:
+        return third >= (0xA0 if second == 0x82 else 0x90)
+    return 0x87 <= second <= 0x91 or 0x94 <= second <= 0xAF
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -22,7 +22,7 @@ TURNS = st.builds(
 TASKS = st.none() | st.sampled_from(["classification", "code_generation", "anything"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.lists(TURNS, min_size=1, max_size=5), TASKS), min_size=1, max_size=6))
 def test_what_a_filter_rejects_is_a_suspect(rows: list[tuple[list[Turn], str | None]]) -> None:
     found = suspects(columns_of([turns for turns, _ in rows]), pl.Series([task for _, task in rows]), CurationRules())
