@@ -284,7 +284,8 @@ class Log:
         row = {
             "interaction_id": f"log-{self.number:05d}",
             "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "user_id": f"user-{self.rng.randint(1, 60):02d}",
+            # As many users as keep each under the limits of a snapshot; odd and even rows have users of their own.
+            "user_id": f"user-{self.rng.randint(1, 60) + 60 * (self.number % 2):03d}",
             "role": role,
             "task_type": task.task_type,
             "input_text": task.prompt,

@@ -87,6 +87,33 @@ class Rules(BaseModel):
         ge=2,
         description="From this many unrelated prompts on, a free-text answer of 50 characters is left out.",
     )
+    most_rows_per_user: int | None = Field(
+        default=20,
+        ge=1,
+        description="At most so many rows of a snapshot are one user's, or largest_user_share where that is more. "
+        "null: no limit. Raise it for a line of few users: five of them are 100 rows at most. Rows without a user are "
+        "not limited by it.",
+    )
+    largest_user_share: float = Field(
+        default=0.001,
+        ge=0,
+        le=1,
+        description="Share of the snapshot, as it is after the limits, that may be one user's.",
+    )
+    most_rows_per_source: int | None = Field(
+        default=None,
+        ge=1,
+        description="The same for a source. null: no limit, because a team whose rows all come from one chat window "
+        "has one source, and would never have enough to train on. Set it where anybody may open accounts: it is all "
+        "that limits somebody with thousands of them.",
+    )
+    largest_source_share: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="Share of the snapshot, as it is after the limits, that may be one source's where that is more "
+        "than most_rows_per_source. At 0.5 a source that brings most rows is cut down to as many as all others bring.",
+    )
     filters: tuple[Filter, ...] = ()
     transformers: tuple[Transformer, ...] = ()
     validators: tuple[Validator, ...] = ()

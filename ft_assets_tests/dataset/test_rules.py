@@ -146,6 +146,10 @@ def test_an_unknown_rule_or_parameter_is_named_with_what_is_allowed(kind, rule, 
 def test_rules_are_written_down_as_they_are_read():
     written = {
         "most_prompts_per_answer": 7,
+        "most_rows_per_user": 30,
+        "largest_user_share": 0.01,
+        "most_rows_per_source": None,
+        "largest_source_share": 0.5,
         "filters": [{"max_tokens": 512}, {"exclude_tags": ["draft"]}],
         "transformers": ["drop_system_turn"],
         "validators": [{"most_share_of_one_task": 0.5}],
