@@ -70,7 +70,7 @@ def few_are_rejected(lake: Lake, days: list[str]) -> dg.AssetCheckResult:
     """The share of unreadable records by day; a copy of an answer or of feedback is readable."""
     rows = count_by_day(lake, "raw_interactions", {"day": days})
     rejected = lake.scan("rejections", {"stage": ["ingest"], "day": days}).collect()
-    unreadable = rejected.filter(~pl.col("rule").str.starts_with("duplicate_"))
+    unreadable = rejected.filter(~pl.col("rule").str.starts_with("duplicate_") & (pl.col("rule") != "not_reviewed"))
     lost = count_rows_by_day(unreadable)
     failing = {day: bad for day, bad in sorted(lost.items()) if bad > MOST_REJECTED * (bad + rows.get(day, 0))}
     places = unreadable.filter(pl.col("day").is_in(list(failing))).select("place", "reason").head(10).rows()

@@ -5,7 +5,7 @@ from typing import Any
 
 from ft_assets.ingest.field_names import FEEDBACK_NAMES
 from ft_assets.ingest.fields import READERS, of_several
-from ft_assets.ingest.typed_values import Unreadable
+from ft_assets.ingest.typed_values import Unreadable, short_text
 
 _KINDS = {"rating": "rating", "expert_verdict": "verdict", "corrected_output": "correction", "outcome": "outcome"}
 FEEDBACK_KEYS = frozenset(name for names in FEEDBACK_NAMES.values() for name in names) | {
@@ -15,6 +15,7 @@ FEEDBACK_KEYS = frozenset(name for names in FEEDBACK_NAMES.values() for name in 
     "created_at",
     "source",
     "metadata",
+    "reviewer",
 }
 
 
@@ -32,8 +33,12 @@ def read_feedback(record: Mapping[str, object], fields: Mapping[str, Any]) -> li
         if value is not None:
             text = f"{value:.10g}" if field == "rating" else value
             rows.append({"interaction_id": about, "kind": _KINDS[field], "value": text})
+    reviewer = short_text("reviewer", record["reviewer"]) if record.get("reviewer") is not None else None
+    if about and not rows and "reviewer" in record:
+        raise Unreadable("not_reviewed", "a row of a review file without a verdict or a correction")
     if not rows or not about:
         missing = "names no interaction" if not about else "holds no signal that is not null or blank"
         raise Unreadable("empty_feedback", f"the record is feedback by its keys, and {missing}")
     more = {name: fields.get(name) for name in ("timestamp", "user_id", "source")}
+    more["user_id"] = more["user_id"] or reviewer
     return [row | more for row in rows]

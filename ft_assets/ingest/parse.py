@@ -102,6 +102,8 @@ def _parse(record: dict[str, Any], task_of_file: str | None, source_kind: str | 
     if len(drafts) == 1 and not drafts[0].fields:
         rows = [_row(drafts[0].turns, fields, "")]
     else:
+        if drafts[0].suffix and fields.get("interaction_id") is None:  # so that both sides have one name
+            fields["interaction_id"] = content_id([turn for draft in drafts for turn in draft.turns], fields)
         rows = [_row(draft.turns, {**fields, **draft.fields}, draft.suffix) for draft in drafts]
     return Parsed(rows, shape.name, plan.unread, from_file)
 

@@ -14,6 +14,7 @@ import polars as pl
 from ft_assets.ingest.field_names import COLUMN_NAMES, COUNT_NAMES, JSON_NAMES, NAMES, NUMBER_NAMES, TEXT_OR_TURNS
 from ft_assets.ingest.json_files import decode
 from ft_assets.ingest.values import Damage, Value
+from ft_assets.spreadsheet_cells import unguarded, unguarded_id
 
 _ROWS_AT_ONCE = 5000
 _LONGEST_DECODE_SECONDS = 900
@@ -24,6 +25,8 @@ _DECODE = (
 _NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?")
 _WRITTEN_DATE = re.compile(r"\d{8}")  # 20260105 is a day, not a second of 1970
 _KNOWN = ", ".join(sorted(COLUMN_NAMES))
+_REVIEW = frozenset(["interaction_id", "example_id", "reviewer"])  # the columns that make a table a review file
+_UNDO = {"interaction_id": unguarded_id, "example_id": unguarded_id}
 
 
 def csv_values(body: bytes) -> Iterator[Value | Damage]:
@@ -50,6 +53,8 @@ def csv_values(body: bytes) -> Iterator[Value | Damage]:
         elif len(cells) != len(header):
             yield Damage(number, *_ragged(len(cells), len(header), number == torn_line))
         else:
+            if set(header) >= _REVIEW:
+                cells = [_UNDO.get(name, unguarded)(cell) for name, cell in zip(header, cells, strict=True)]
             yield Value(number, {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True)})
 
 
@@ -87,7 +92,7 @@ def _decoded_apart(body: bytes) -> pl.DataFrame | None:
 def _csv_rows(body: bytes, torn_line: int) -> Iterator[tuple[int, list[str] | Damage]]:
     """The cells of each row that is not blank, with the line it begins on; undecodable bytes become damage."""
     consumed: list[int] = []  # lines with text that the row at hand has taken
-    reader = csv.reader(_text_lines(body, consumed), strict=True)
+    reader = csv.reader(_text_lines(body, consumed), delimiter=_mark(body), strict=True)
     while True:
         start = reader.line_num + 1
         consumed.clear()
@@ -105,6 +110,12 @@ def _csv_rows(body: bytes, torn_line: int) -> Iterator[tuple[int, list[str] | Da
             yield start, Damage(start, "not_utf8", "the row holds bytes that are not UTF-8; log the text as UTF-8")
         else:
             yield start, cells
+
+
+def _mark(body: bytes) -> str:
+    """What stands between cells: the comma; in a review file a semicolon, where a spreadsheet's language writes it."""
+    names = body.partition(b"\n")[0].decode("utf-8", "replace").replace('"', "").strip().split(";")
+    return ";" if set(names) >= _REVIEW else ","
 
 
 def _text_lines(body: bytes, consumed: list[int]) -> Iterator[str]:
