@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,6 +37,9 @@ class Settings(BaseModel):
     split_key: str = Field(description="Key of the hash that gives a cluster its side.")
     rules: Path | None = Field(description="YAML file of the rules that every landing file and example keeps to.")
     tokenizer: Path = Field(description="tokenizer.json that n_tokens is counted with.")
+    judge_url: str | None = Field(None, description="Root of an OpenAI-compatible API; without one nothing is judged.")
+    judge_model: str | None = Field(None, description="The model that the API knows the judge by.")
+    judge_api_key: str | None = Field(None, repr=False)
     project_root: Path
 
 
@@ -53,7 +57,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     lake_url = _place(given.get("FT_ASSETS_LAKE") or ".lake")
     state_url = given.get("FT_ASSETS_STATE_URL") or ""
     mlflow_uri = given.get("MLFLOW_TRACKING_URI") or ""
-    _refuse(_wrong_values(execution, given) + _unshared_stores(lake_url, execution, state_url, mlflow_uri))
+    wrong = _wrong_values(execution, given) + _wrong_judge(given)
+    _refuse(wrong + _unshared_stores(lake_url, execution, state_url, mlflow_uri))
     return Settings(
         lake_url=lake_url,
         state_url=state_url or f"sqlite:///{lake_url}/state.db",
@@ -65,6 +70,9 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         split_key=given.get("FT_ASSETS_SPLIT_KEY") or "ft_assets",
         rules=_directory(rules) if (rules := given.get("FT_ASSETS_RULES")) else None,
         tokenizer=_directory(given.get("FT_ASSETS_TOKENIZER") or "data/tiny_base/tokenizer.json"),
+        judge_url=given.get("FT_ASSETS_JUDGE_URL") or None,
+        judge_model=given.get("FT_ASSETS_JUDGE_MODEL") or None,
+        judge_api_key=given.get("FT_ASSETS_JUDGE_API_KEY") or None,
         project_root=PROJECT_ROOT,
     )
 
@@ -109,6 +117,22 @@ def _wrong_values(execution: str, given: Mapping[str, str]) -> list[str]:
         written = ""
     if written != start_date:
         wrong.append(f"FT_ASSETS_START_DATE is {start_date!r}; set it to a day written YYYY-MM-DD")
+    return wrong
+
+
+def _wrong_judge(given: Mapping[str, str]) -> list[str]:
+    """What is wrong with the judge's endpoint. No value is quoted: a URL or a key in the wrong place may be secret."""
+    url, model, key = (given.get(f"FT_ASSETS_JUDGE_{name}") or "" for name in ("URL", "MODEL", "API_KEY"))
+    wrong = []
+    if url and not model:
+        wrong.append("FT_ASSETS_JUDGE_URL is set and FT_ASSETS_JUDGE_MODEL is not; name the model that is to judge")
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        wrong.append("FT_ASSETS_JUDGE_URL is no API root; set it to http(s)://host/path, such as http://judge:8000/v1")
+    if parts.username or parts.password:
+        wrong.append("FT_ASSETS_JUDGE_URL holds a user or password; put the key into FT_ASSETS_JUDGE_API_KEY")
+    if not (key.isascii() and key.isprintable()):
+        wrong.append("FT_ASSETS_JUDGE_API_KEY has characters that no HTTP header can hold; copy it again")
     return wrong
 
 
