@@ -3,20 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ft_assets.dataset.preference_rows import PREFERENCES_FILE, preference_sides
 from ft_assets.dataset.rows import side_frame
 from ft_assets.records import SIDES, Side
 from ft_assets.state import State
 
 
 def sides_in(snapshot_dir: Path) -> dict[str, Side]:
-    """The side of every cluster of a snapshot: what the ledger records of it.
+    """The side of every cluster of a snapshot's rows and pairs: what the ledger records of it.
 
     Raises:
         IncompleteArtifact: a side's file is not there; materialize train_eval_split again.
     """
-    return {
+    of_rows: dict[str, Side] = {
         cluster: side for side in SIDES for cluster in side_frame(snapshot_dir, side)["cluster_id"].unique().to_list()
     }
+    has_pairs = (snapshot_dir / PREFERENCES_FILE).is_file()  # earlier snapshots have none
+    return (preference_sides(snapshot_dir) if has_pairs else {}) | of_rows
 
 
 def rebuild_ledger(state: State, specialization: str, snapshot_dirs: Sequence[Path]) -> int:

@@ -30,6 +30,7 @@ COLUMNS = (
     "prompt_id",
     "answer_id",
     "cluster_id",
+    "user_id",
     "linked_clusters",
     "duplicate_group",
     "messages",

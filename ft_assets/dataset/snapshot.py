@@ -12,6 +12,16 @@ import polars as pl
 from ft_assets.dataset.contamination import IN_GOLDEN_SET, NEAR_COPY_OF_EVAL, drop_copies, drop_golden
 from ft_assets.dataset.duplicates import NEAR_DUPLICATE, REPEATED_ANSWER, drop_repeated_answers, one_per_group
 from ft_assets.dataset.golden import GoldenRow, golden_digest
+from ft_assets.dataset.limits import (
+    SOURCE_CAP,
+    USER,
+    USER_CAP,
+    leave_room_in_groups,
+    limits_of,
+    with_users,
+    within_limits,
+)
+from ft_assets.dataset.preference_rows import PREFERENCES_FILE, preference_rows, write_preferences
 from ft_assets.dataset.rows import SnapshotRow, canonical_json, read_side, side_frame
 from ft_assets.dataset.rules import NO_RULES, Rules, apply_filters, apply_transformers, refuse_invalid
 from ft_assets.dataset.select import BY_SELECTOR, DUPLICATE, TOOL_CALLS, Selector, select
@@ -23,7 +33,7 @@ from ft_assets.records import SIDES, Side
 
 __all__ = ["SnapshotRow", "SnapshotSummary", "build_snapshot", "choose", "read_counts", "read_side"]
 
-FILES = (*(f"{side}.jsonl" for side in SIDES), "recipe.json", "counts.json")
+FILES = (*(f"{side}.jsonl" for side in SIDES), PREFERENCES_FILE, "recipe.json", "counts.json")
 TURN = pl.element().struct
 
 
@@ -59,12 +69,21 @@ def choose(
     rows = telling.rows.with_row_index("place").with_columns(text=pl.Series(texts.whole))
     unasked = drop_golden(rows, golden, texts)
     sided = assign_sides(unasked.rows, split_key, fractions.eval_fraction, fractions.validation_fraction, ledger)
-    single = one_per_group(sided.rows, previous)
+    wide = limits_of(rules, fractions, slack=2)
+    roomy = leave_room_in_groups(with_users(sided.rows, curated), wide, split_key, previous)
+    single = one_per_group(roomy.rows, previous)
     clean = drop_copies(single.rows, golden, texts)
+    steps = [selected, filtered, telling, unasked, sided, roomy, single, clean]
+    # Last, so that nobody's room is taken by rows that go anyway. With fewer rows a text may be no idiom any more, and
+    # a share may be smaller: both are looked at until nothing goes.
+    limits = limits_of(rules, fractions)
+    while (limited := within_limits(clean.rows, limits, split_key, previous)).drops:
+        clean = drop_copies(limited.rows, golden, texts)
+        steps += [limited, clean]
     drops = Counter[str]()
-    for step in (selected, filtered, telling, unasked, sided, single, clean):
+    for step in steps:
         drops.update(step.drops)
-    return replace(sided, rows=clean.rows.drop("place", "text"), drops=dict(sorted(drops.items())))
+    return replace(sided, rows=clean.rows.drop("place", "text", USER), drops=dict(sorted(drops.items())))
 
 
 def build_snapshot(
@@ -80,29 +99,50 @@ def build_snapshot(
     ledger: Mapping[str, Side] = NO_LEDGER,
     previous: Collection[str] = (),
     specialization: str = "this model line",
+    pairs: pl.LazyFrame | None = None,
+    most_pairs_per_prompt: int = 1,
 ) -> SnapshotSummary:
     """Writes train, validation and eval rows, recipe.json and counts.json into `directory`, and returns the counts.
 
     The bytes depend on the rows and on the arguments only: not on the order of the input, the time or the machine.
     Messages stand as they were curated and as the line's transformers changed them; the system prompt is recorded
-    beside them and added when they are encoded. `ledger` and `previous` as in `choose`.
+    beside them and added when they are encoded. `ledger` and `previous` as in `choose`. Of `pairs`, the table
+    `preference_pairs`, those of the line go into preferences.jsonl, each on the side of its cluster; none without it.
 
     Raises:
         BadInput: no row is left on the train side (says what was dropped), a validator of the rules finds the snapshot
             invalid, or `directory` holds foreign files.
     """
     chosen = choose(curated, selector, split_key, fractions, golden, rules=rules, ledger=ledger, previous=previous)
+    taken = None
+    if pairs is not None:
+        taken = preference_rows(
+            pairs,
+            curated,
+            chosen.rows,
+            selector,
+            split_key,
+            fractions,
+            golden,
+            rules=rules,
+            ledger=ledger,
+            most_pairs_per_prompt=most_pairs_per_prompt,
+        )
     directory.mkdir(parents=True, exist_ok=True)
     if foreign := sorted(path.name for path in directory.iterdir() if path.name not in FILES):
         raise BadInput(
             f"{directory} already holds {foreign[:3]}, which would change the snapshot's id. Use an empty one."
         )
-    summary = summary_of(chosen, selector, NEAR_DUPLICATE)
+    summary = summary_of(chosen, selector, NEAR_DUPLICATE, taken)
     if not summary.rows_by_side["train"]:
         raise BadInput(_nothing_to_learn(curated, selector, summary))
     refuse_invalid(summary, rules, specialization)
     for side in SIDES:
         _as_snapshot_rows(chosen.rows.filter(pl.col("side") == side)).write_ndjson(directory / f"{side}.jsonl")
+    if taken is None:
+        (directory / PREFERENCES_FILE).touch()
+    else:
+        write_preferences(taken.rows, directory)
     recipe = {
         "selector": selector.model_dump(mode="json"),
         "rules": rules.model_dump(mode="json"),
@@ -110,6 +150,7 @@ def build_snapshot(
         "fractions": fractions.model_dump(),
         "split_key_sha256": hashlib.sha256(split_key.encode()).hexdigest(),
         "golden_digest": golden_digest(golden),
+        "most_pairs_per_prompt": most_pairs_per_prompt,
     }
     for name, value in (("recipe.json", recipe), ("counts.json", summary.model_dump())):
         (directory / name).write_bytes(f"{canonical_json(value)}\n".encode())
@@ -160,6 +201,8 @@ def why_waiting(name: str, new: int, threshold: int, drops: Mapping[str, int]) -
         NEAR_COPY_OF_EVAL: "near copies of the eval side",
         BRIDGES: "that bridge two sides",
         TOOL_CALLS: "with tool calls",
+        USER_CAP: "over the limit of their user",
+        SOURCE_CAP: "over the limit of their source",
     }
     told: Counter[str] = Counter()
     for reason, number in drops.items():

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from ft_assets.dataset.select import Selector
+from ft_assets.dataset.select import Selection, Selector
 from ft_assets.dataset.split import Sided
 from ft_assets.errors import IncompleteArtifact
 from ft_assets.records import SIDES, Side
@@ -38,10 +38,15 @@ class SnapshotSummary(BaseModel):
     human_verified_share: float  # of the train rows
     tokens_by_side: dict[Side, TokenFigures] = {}
     near_duplicates: int = 0  # dropped, because another row of their group stays
+    rows_without_user: int = 0  # which no cap on users holds
+    preferences_by_side: dict[Side, int] = {}
+    preference_drops: dict[str, int] = {}
     ledger_held: int = 0  # clusters that stand on another side than their hash gives today, because the ledger says so
 
 
-def summary_of(chosen: Sided, selector: Selector, near_duplicate: str) -> SnapshotSummary:
+def summary_of(
+    chosen: Sided, selector: Selector, near_duplicate: str, pairs: Selection | None = None
+) -> SnapshotSummary:
     """The summary of a choice of rows with their `side`; `near_duplicate` is the reason to report by itself."""
     rows = chosen.rows
     cells = {
@@ -62,6 +67,9 @@ def summary_of(chosen: Sided, selector: Selector, near_duplicate: str) -> Snapsh
         largest_cluster_share=round(largest / max(1, rows.height), 6),
         human_verified_share=round(int(train["human_verified"].fill_null(False).sum()) / max(1, train.height), 6),
         tokens_by_side={side: _tokens(part["n_tokens"].drop_nulls()) for side, part in on_side.items()},
+        preferences_by_side=dict(pairs.rows.group_by("side").len().sort("side").iter_rows()) if pairs else {},
+        preference_drops=pairs.drops if pairs else {},
+        rows_without_user=rows["user_id"].null_count(),
         near_duplicates=chosen.drops.get(near_duplicate, 0),
         ledger_held=chosen.ledger_held,
     )

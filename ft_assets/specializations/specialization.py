@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from ft_assets.dataset.expectations_limits import Expectations
 from ft_assets.dataset.rules import Rules
 from ft_assets.dataset.select import Selector
 from ft_assets.dataset.split import SplitFractions
@@ -112,6 +113,7 @@ class Specialization(BaseModel):
     model_type: Literal["domain-specific", "task-optimised", "user-customised", "hybrid"] = "domain-specific"
     select: Selector
     rules: Rules = Rules()
+    expectations: Expectations = Expectations()
     base_model: BaseModelChoice
     approach: Literal["sft"] = "sft"
     recipe: SftRecipe = SftRecipe.model_validate({})

@@ -1,5 +1,6 @@
 import pytest
 
+from ft_assets.dataset.expectations_limits import Expectations, HardFloor
 from ft_assets.dataset.readiness import readiness_warnings, refuse_below_floor
 from ft_assets.dataset.snapshot import SnapshotSummary
 from ft_assets.errors import BadInput
@@ -49,3 +50,41 @@ def test_the_hard_floor_stops():
     refuse_below_floor(summary(100), 100)
     with pytest.raises(BadInput, match=r"99 train rows, fewer than the hard floor of 100.*'duplicate': 3"):
         refuse_below_floor(summary(99), 100)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        (300, "300 preference pairs, 700 fewer than the recommended minimum of 1,000 (5,000 is ideal)"),
+        (2_000, "2,000 preference pairs are enough; 5,000 would be ideal"),
+        (5_000, None),
+        (None, None),
+    ],
+)
+def test_preference_pairs_are_judged_where_the_line_learns_from_them(pairs, said):
+    assert readiness_warnings(summary(10_000), preference_pairs=pairs) == ([said] if said else [])
+
+
+def test_a_role_with_few_rows_is_a_gap_like_a_task():
+    (warning,) = readiness_warnings(summary(10_000), role_gaps={"qa-engineer": 3})
+    assert warning == "coverage gaps, fewer than 20 train rows: qa-engineer has 3"
+
+
+def test_the_thresholds_are_the_lines_own():
+    limits = Expectations(sft_minimum=100, sft_ideal=200, least_human_verified_share=0.5)
+    (warning,) = readiness_warnings(summary(200), limits=limits)
+    assert "30.0% of the train rows are verified by a person, less than 50%" in warning
+
+
+@pytest.mark.parametrize(
+    ("floor", "said"),
+    [
+        (HardFloor(eval_clusters=100), "90 independent eval clusters of 100"),
+        (HardFloor(preference_pairs=1_000), "7 preference pairs of 1,000"),
+        (HardFloor(human_verified_share=0.5), "30.0% human-verified train rows of 50.0%"),
+    ],
+)
+def test_the_configured_floor_stops_and_names_its_knob(floor, said):
+    refuse_below_floor(summary(100), 100, HardFloor(), preference_pairs=7, golden_clusters=10)
+    with pytest.raises(BadInput, match=rf"{said}.*expectations\.hard_floor"):
+        refuse_below_floor(summary(100), 100, floor, preference_pairs=7, golden_clusters=10)

@@ -272,6 +272,7 @@ def test_what_changes_the_model_changes_the_digest(tmp_path, extra):
         "gate: {min_effect: 0.1}\n",
         "evaluation: {max_new_tokens: 9}\n",
         "compute: {gpus: 1}\n",
+        "expectations: {sft_minimum: 50, hard_floor: {eval_clusters: 20}}\n",
         "status: retired\n",
         "recipe: {seed: 0}\n",
         "# a remark\n",
