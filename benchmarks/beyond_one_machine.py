@@ -24,6 +24,7 @@ import polars as pl
 import pyarrow as pa
 
 from ft_assets.curation.feedback import with_feedback
+from ft_assets.curation.judge_signals import with_judge
 from ft_assets.curation.prepare import prepare
 from ft_assets.curation.rules import CurationRules
 from ft_assets.lake import Lake
@@ -31,14 +32,17 @@ from ft_assets.rules_file import read_rules
 from ft_assets.settings import read_settings
 
 ORDER = ["day", "place"]
+JUDGED = ("judge_scores", "judge_agreement")
 
 
 def candidates(url: str, day: str) -> pl.DataFrame:
     """What the rows of one day are by themselves: turns normalised and masked, rules applied, scores, ids."""
     lake = Lake(url)
     raw = lake.scan("raw_interactions", {"day": [day]}).collect()
-    if lake.exists("feedback"):
-        raw = with_feedback(raw, lake.scan("feedback").collect())
+    raw = with_feedback(raw, lake.scan("feedback").collect() if lake.exists("feedback") else None)
+    raw = with_judge(
+        raw, *(lake.scan(t, {"day": [day]}).collect() if lake.exists(t) else pl.DataFrame() for t in JUDGED)
+    )
     return prepare(raw, read_rules(read_settings().rules, "curation", CurationRules)).candidates
 
 

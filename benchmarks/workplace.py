@@ -13,6 +13,7 @@ import polars as pl
 from generated_interactions import day_names, write_days
 from measured_run import Cost, measured
 
+from ft_assets.compute import ALLOCATOR
 from ft_assets.lake import Lake
 
 HERE = Path(__file__).resolve().parent
@@ -36,7 +37,7 @@ class Workplace:
         write_days(self.lake, rows, DAYS)
 
     def reset(self) -> None:
-        """Leaves only what landed: no tables, no index, no runs."""
+        """Leaves only what landed: no tables, no index, an instance without runs."""
         for path in self.lake.iterdir():
             if path.name not in ("landing", "truth.parquet"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -44,6 +45,8 @@ class Workplace:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         (self.folder / "instance").mkdir()
         shutil.copy(ROOT / "dagster.yaml", self.folder / "instance")
+        made = "import dagster; dagster.DagsterInstance.get()"  # its databases: once per installation, so not measured
+        subprocess.run([sys.executable, "-c", made], env=self._environment(), check=True)
 
     def curate(self, first: str, last: str) -> Cost:
         """The job `curate` over these days as one run. Not from the repository: its .env names another instance."""
@@ -72,7 +75,7 @@ class Workplace:
     def inner(self, part: str) -> dict[str, Any]:
         """A part of curation_parts.py in a process of its own; the figures that it prints."""
         command = [sys.executable, str(HERE / "curation_parts.py"), part, str(self.lake)]
-        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=self._environment() | ALLOCATOR, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{part} failed:\n{done.stderr[-4000:]}")
         return json.loads(done.stdout.splitlines()[-1])

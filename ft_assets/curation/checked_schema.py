@@ -4,6 +4,7 @@ from typing import get_args
 
 import polars as pl
 
+from ft_assets.curation.faults import FAULTS
 from ft_assets.curation.schema import CURATED_SCHEMA
 from ft_assets.records import ReasoningMode, Role
 from ft_assets.validated import (
@@ -31,6 +32,7 @@ _MAY_BE_NULL = {
     "quality_score",
     "difficulty",
     "low_score_reason",
+    "original_answer",
 }
 _ITEM = pl.element().struct
 
@@ -78,6 +80,10 @@ CURATED_EXAMPLES = CheckedTable(
                 _ITEM.field("kind").is_not_null() & (_ITEM.field("count") >= 1),
             )
         ],
+        "original_answer": [
+            Rule("is null where nothing was corrected", pl.col("original_answer").is_null() | pl.col("corrected"))
+        ],
+        "faults": [each_item("faults", "is a known fault", pl.element().is_in(list(FAULTS)))],
         "low_score_reason": [
             Rule(
                 "is null exactly where high_score is true", pl.col("low_score_reason").is_null() == pl.col("high_score")

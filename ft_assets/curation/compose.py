@@ -7,18 +7,40 @@ import polars as pl
 
 from ft_assets.curation.turns import Turn, flat
 
+ORIGINAL = "original answer"  # the role of what a correction replaced, until it is masked with the other turns
+
 
 def composed(raw: pl.DataFrame) -> pl.DataFrame:
-    """The flat turns of every interaction in `raw` (see `turns.flat`), still unmasked, as `compose_turns` puts them."""
+    """The flat turns of every interaction in `raw` (see `turns.flat`), still unmasked, as `compose_turns` puts them.
+
+    An answer that was corrected stands behind the correction, with the role ORIGINAL: see `without_originals`.
+    """
     turns = flat(raw["messages"])
     is_plain = _is_blank("context") & _is_blank("corrected_output") & ~_has_two_system_turns()
     others = raw.with_row_index("row").filter(~is_plain).select("row", "messages", "context", "corrected_output")
     if not others.height:
         return turns
-    changed = {row["row"]: compose_turns(row)[0] for row in others.iter_rows(named=True)}
+    changed = {row["row"]: _with_original(row) for row in others.iter_rows(named=True)}
     rebuilt = [(number, *turn) for number, its_turns in changed.items() for turn in its_turns]
     kept = turns.filter(~pl.col("row").is_in(list(changed)))
     return pl.concat([kept, pl.DataFrame(rebuilt, schema=turns.schema, orient="row")]).sort("row", maintain_order=True)
+
+
+def without_originals(turns: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The flat turns that are learned, and row and original_answer of each answer that was corrected."""
+    is_original = turns["role"] == ORIGINAL
+    if not is_original.any():
+        return turns, pl.DataFrame(schema={"row": pl.Int64, "original_answer": pl.String})
+    said = pl.concat_str("content", "tool_calls", separator="\n", ignore_nulls=True)
+    return turns.filter(~is_original), turns.filter(is_original).select("row", original_answer=said)
+
+
+def _with_original(row: Mapping[str, Any]) -> list[Turn]:
+    turns, corrected = compose_turns(row)
+    answer = row["messages"][-1]
+    if not corrected or answer["role"] != "assistant":
+        return turns
+    return [*turns, Turn(ORIGINAL, answer["content"], answer["tool_calls"])]
 
 
 def compose_turns(row: Mapping[str, Any]) -> tuple[list[Turn], bool]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from ft_assets.curation.duplicates import clustered, without_exact_duplicates
+from ft_assets.curation.duplicates import COPIES, clustered, without_exact_duplicates
 from ft_assets.curation.feedback import with_feedback
+from ft_assets.curation.judge_signals import with_judge
 from ft_assets.curation.prepare import prepare
 from ft_assets.curation.rules import CurationRules, refuse_invalid
 from ft_assets.curation.schema import CURATED_SCHEMA
@@ -30,6 +31,7 @@ class Curated:
     rejections: pl.DataFrame
     counts_by_day: dict[str, dict[str, Any]]
     segments: dict[str, Segment]
+    copies: pl.DataFrame
 
 
 def curate(
@@ -39,12 +41,14 @@ def curate(
     published: pl.DataFrame | None = None,
     feedback: pl.DataFrame | None = None,
     count_tokens: Callable[[pl.Series], pl.Series] | None = None,
+    judged: tuple[pl.DataFrame, pl.DataFrame] | None = None,
 ) -> Curated:
     """The examples of the days in `raw` (RAW_SCHEMA), with CURATED_SCHEMA, and a rejection for every other row.
 
     `history` holds the segments of published days; a day's own segment does not count, because the day is made anew.
     `published` are the rows that these days have in the table now: they keep their clusters, groups and token counts.
-    `feedback` is everything that was said later. `count_tokens` counts each text's tokens; without it they are null.
+    `feedback` is everything that was said later, `judged` the days' rows of judge_scores and of judge_agreement.
+    `count_tokens` counts each text's tokens; without it they are null.
     A day is compared with all other published days, whenever those were made, and then takes their place in `history`:
     many days at once give the same as one day after the other.
 
@@ -54,23 +58,25 @@ def curate(
     rules = rules or CurationRules()
     days = raw["day"].unique().sort().to_list()
     raw = raw if raw["day"].is_sorted() else raw.sort("day", maintain_order=True)
-    if feedback is not None:
-        raw = with_feedback(raw, feedback)
+    raw = with_feedback(raw, feedback, rules.min_rating)
+    raw = with_judge(raw, *(judged or (pl.DataFrame(), pl.DataFrame())))
     prepared = prepare(raw, rules)
     segments: dict[str, Segment] = {}
     examples, rejections = [pl.DataFrame(schema=CURATED_SCHEMA)], [prepared.rejections]
+    elsewhere = [pl.DataFrame(schema=COPIES)]
     candidates = prepared.candidates.partition_by("day", as_dict=True, maintain_order=True)
     for day in days:
         others = {name: segment for name, segment in {**(history or {}), **segments}.items() if name != day}
         rows = candidates.get((day,), prepared.candidates.clear())
-        unique, copies = without_exact_duplicates(rows, others)
+        unique, copies, copied = without_exact_duplicates(rows, others)
+        elsewhere.append(copied)
         its_examples, segments[day] = clustered(unique, others, _published(published, day))
         examples.append(_counted(its_examples, published, count_tokens).select(list(CURATED_SCHEMA)))
         rejections.append(copies.select(list(REJECTION_SCHEMA)))
     made = pl.concat(examples), pl.concat(rejections).sort("day", maintain_order=True)
     counts = counts_by_day(raw, *made)
     refuse_invalid(counts, rules)
-    return Curated(*made, counts, segments)
+    return Curated(*made, counts, segments, pl.concat(elsewhere))
 
 
 def counts_by_day(raw: pl.DataFrame, examples: pl.DataFrame, rejections: pl.DataFrame) -> dict[str, dict[str, Any]]:

@@ -13,10 +13,12 @@ from ft_assets.curation.turns import conversations, flat
 
 EXACT_DUPLICATE = "exact_duplicate"
 Rows = pl.DataFrame
+# Interactions whose text is an example of another day.
+COPIES = pl.Schema({"interaction_id": pl.String, "example_id": pl.String, "day": pl.String})
 
 
-def without_exact_duplicates(rows: Rows, others: Mapping[str, Segment]) -> tuple[Rows, Rows]:
-    """The first row of each text of one day, and a rejection for every copy, in their order.
+def without_exact_duplicates(rows: Rows, others: Mapping[str, Segment]) -> tuple[Rows, Rows, Rows]:
+    """The first row of each text of one day, a rejection for every copy, and COPIES of other days', in their order.
 
     `others` are the segments of the other days, by day. A first row takes the interaction ids of its copies.
     """
@@ -38,6 +40,8 @@ def without_exact_duplicates(rows: Rows, others: Mapping[str, Segment]) -> tuple
     rejections = numbered.filter(is_copy).select(
         stage=pl.lit("curation"), day="day", place="place", rule=pl.lit(EXACT_DUPLICATE), reason=why
     )
+    elsewhere = numbered.filter(is_copy & (pl.col("segment") != here))
+    copied = elsewhere.select("day", "example_id", interaction_id=pl.col("interaction_ids").list.first())
     merged = numbered.filter(pl.col("segment") == here)
     unique = numbered.filter(~is_copy)
     if merged.height:
@@ -47,7 +51,7 @@ def without_exact_duplicates(rows: Rows, others: Mapping[str, Segment]) -> tuple
         )
         with_more = pl.concat_list("interaction_ids", pl.col("more").fill_null([]))
         unique = unique.with_columns(interaction_ids=with_more)
-    return unique.select(rows.columns), rejections
+    return unique.select(rows.columns), rejections, copied.select(list(COPIES))
 
 
 def clustered(rows: Rows, others: Mapping[str, Segment], published: Rows | None) -> tuple[Rows, Segment]:

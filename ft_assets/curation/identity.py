@@ -53,7 +53,7 @@ def answer_text(conversation: Conversation) -> str:
 
 def pseudonym(name: str) -> str:
     """A stable stand-in for a name that is itself an e-mail address or the like."""
-    return f"pseudonym-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return f"pseudonym-{hashlib.sha256(loose(name).encode()).hexdigest()[:16]}"
 
 
 def loose(text: str) -> str:

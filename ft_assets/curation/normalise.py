@@ -5,6 +5,8 @@ import unicodedata
 
 import polars as pl
 
+from ft_assets.curation.byte_scans import is_plain_ascii
+
 MAX_COMBINING_MARKS = 30  # in a row, as Unicode's stream-safe format; longer runs make normalisation quadratic
 _LINE_END = re.compile("\r\n?|[\u2028\u2029\u0085]")
 _TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;?]{0,32}[A-Za-z]")
@@ -29,12 +31,15 @@ SETTLED = (
 )
 _FLOOD = re.compile(f"[^{SETTLED}]{{{MAX_COMBINING_MARKS + 1}}}")  # no combining mark is settled
 _BLANKS = "[ \t\u00a0\u3000]"  # the blanks among the settled characters
-_UNNORMAL = f"[^{SETTLED}]|{_BLANKS}\n|{_BLANKS}$|^\n|\n$"
+UNNORMAL = f"[^{SETTLED}]|{_BLANKS}\n|{_BLANKS}$|^\n|\n$"
 
 
 def may_need_normalising(texts: pl.Series) -> pl.Series:
     """Boolean, one per text: False says for certain that `normalise_text` changes nothing; null counts as empty."""
-    return texts.str.contains(_UNNORMAL).fill_null(False)
+    texts = texts.fill_null("")
+    others = (~is_plain_ascii(texts)).arg_true()
+    found = pl.repeat(False, len(texts), dtype=pl.Boolean, eager=True)
+    return found.scatter(others, texts.gather(others).str.contains(UNNORMAL)) if len(others) else found
 
 
 def normalise_text(text: str) -> str:

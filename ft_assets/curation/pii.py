@@ -10,8 +10,9 @@ from collections import Counter
 
 import polars as pl
 
+from ft_assets.curation.byte_scans import may_hold_digits
 from ft_assets.curation.normalise import normalise_text
-from ft_assets.curation.pii_detector import DIGITS, OTHER_SIGNS, Detector, Searched, in_ascii_signs
+from ft_assets.curation.pii_detector import OTHER_SIGNS, Detector, Searched, in_ascii_signs
 from ft_assets.curation.pii_patterns import DETECTORS
 
 _PLACEHOLDER = re.compile(r"<([A-Z_]{2,20})_(\d{1,9})>")
@@ -32,12 +33,13 @@ def may_hold_secret(texts: pl.Series) -> pl.Series:
 
     For normalised plain text. JSON can hide an address behind an escape, so it always needs `Masker.mask_json`.
     """
+    texts = texts.fill_null("")
     found = texts.str.contains(_TRACES)
-    dense = (texts.str.contains(DIGITS) & ~found).arg_true()
+    dense = (may_hold_digits(texts) & ~found).arg_true()
     numbers = texts.gather(dense)
     for traces in _TRACES_IN_DIGITS if len(dense) else ():
         found = found.scatter(dense, found.gather(dense) | numbers.str.contains(traces))
-    return found.fill_null(False)
+    return found
 
 
 class Masker:

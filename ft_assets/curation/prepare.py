@@ -8,20 +8,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ft_assets.curation.compose import composed
+from ft_assets.curation.compose import composed, without_originals
+from ft_assets.curation.faults import faults
 from ft_assets.curation.identities import identified
 from ft_assets.curation.masking import Maskers, masked, normalised
 from ft_assets.curation.rules import TRANSFORMERS, Candidate, CurationRules, first_broken_rule
 from ft_assets.curation.schema import MASKED
 from ft_assets.curation.signals import SCORES, scored
 from ft_assets.curation.suspects import suspects
-from ft_assets.curation.turns import conversations, lists, nested
+from ft_assets.curation.turns import conversations, lists, nested, starts
 from ft_assets.rejections_schema import REJECTION_SCHEMA
 
 SLICE_ROWS = 20_000  # bounds the Python objects that live at once
 _AS_IT_CAME = (
     "day", "timestamp", "user_id", "conversation_id", "role", "task_type", "reasoning_mode", "domain", "source",
-    "source_kind", "model_version", "difficulty", "tags",
+    "source_kind", "model_version", "difficulty", "tags", "messages", "masked", "original_answer",
+    "faults", "conflicting",
 )  # fmt: skip
 WORKING_COLUMNS = ("place", "prompt_key", "conversation_key", "prompt_text", "answer_text")  # not in the table
 
@@ -38,9 +40,9 @@ class Prepared:
 
 
 def prepare(raw: pl.DataFrame, rules: CurationRules) -> Prepared:
-    """Turns composed, normalised, masked, transformed, filtered, scored and named, in the order of `raw` (RAW_SCHEMA).
+    """Turns composed, normalised, masked, transformed, filtered, scored and named, in the order of `raw`.
 
-    The rows of a day stand together in `raw`.
+    `raw` has RAW_SCHEMA and what `with_feedback` and `with_judge` add. The rows of a day stand together in it.
     """
     maskers: Maskers = {}
     parts = [_prepare_slice(part, rules, maskers) for part in _slices(raw)]
@@ -60,13 +62,19 @@ def _slices(raw: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 def _prepare_slice(raw: pl.DataFrame, rules: CurationRules, maskers: Maskers) -> Prepared:
     clean = masked(normalised(composed(raw)), raw, maskers)
-    turns = _transformed(clean.turns, rules)
+    learned, originals = without_originals(clean.turns)
+    turns = _transformed(learned, rules)
     broken = _broken(turns, clean.rows["task_type"], rules)
-    rows = clean.rows.with_columns(nested(turns, raw.height), _counts(clean.counts, raw.height), place=_place())
-    rows = rows.with_columns(scored(clean.rows, rules))
+    original = pl.Series("original_answer", [None], dtype=pl.String).new_from_index(0, raw.height)
+    rows = clean.rows.with_columns(
+        nested(turns, raw.height),
+        _counts(clean.counts, raw.height),
+        original.scatter(originals["row"], originals["original_answer"]),
+        place=_place(),
+    )
     kept = np.ones(raw.height, bool)
     kept[broken["row"]] = False
-    return Prepared(_candidates(rows, turns, kept), _rejections(raw, broken))
+    return Prepared(_candidates(rows, turns, kept, rules), _rejections(raw, broken))
 
 
 def _broken(turns: pl.DataFrame, tasks: pl.Series, rules: CurationRules) -> Columns:
@@ -96,13 +104,21 @@ def _transformed(turns: pl.DataFrame, rules: CurationRules) -> pl.DataFrame:
     return pl.DataFrame(changed, schema=turns.schema, orient="row")
 
 
-def _candidates(rows: pl.DataFrame, turns: pl.DataFrame, kept: np.ndarray) -> pl.DataFrame:
+def _candidates(rows: pl.DataFrame, turns: pl.DataFrame, kept: np.ndarray, rules: CurationRules) -> pl.DataFrame:
     if not kept.all():
         rows, turns = rows.filter(kept), turns.filter(kept[turns["row"].to_numpy()])
         turns = turns.with_columns(row=pl.Series((kept.cumsum() - 1)[turns["row"].to_numpy()]))
-    return rows.select(
-        *_AS_IT_CAME, "messages", "masked", "place", *SCORES, interaction_ids=pl.concat_list("interaction_id")
-    ).hstack(identified(turns, rows["conversation_id"]))
+    ids = identified(turns, rows["conversation_id"])
+    found = faults(ids["answer_text"], _last_questions(turns, rows.height), rows["task_type"], rules.faults)
+    rows = rows.with_columns(found, interaction_ids=pl.concat_list("interaction_id"))
+    rows = rows.with_columns(scored(rows, rules))
+    return rows.select(*_AS_IT_CAME, "interaction_ids", "place", *SCORES).hstack(ids)
+
+
+def _last_questions(turns: pl.DataFrame, rows: int) -> pl.Series:
+    """The turn before each answer; the answer itself where there is none."""
+    places = starts(turns, rows)
+    return turns["content"][np.maximum(places[1:] - 2, places[:-1])]
 
 
 def _counts(counts: dict[int, Counter[str]], rows: int) -> pl.Series:

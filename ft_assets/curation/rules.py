@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from ft_assets.curation.faults import FAULTS
 from ft_assets.curation.turns import Conversation, Turn
 from ft_assets.errors import BadInput
 from ft_assets.tasks import CLOSED_ANSWER_TASKS, FREE_TEXT_CHARACTERS
@@ -54,14 +55,18 @@ class CurationRules(BaseModel):
     transformers: tuple[str, ...] = Field(
         default=(), description="Changes to the turns, in their order, after masking."
     )
+    faults: tuple[str, ...] = Field(
+        default=tuple(FAULTS), description="Faults that an answer may not have to count as a good one."
+    )
     validators: Mapping[str, float] = Field(
         default_factory=dict, description="Validator to its limit; a day that fails one stops the run."
     )
 
-    @field_validator("filters", "transformers", "validators")
+    @field_validator("filters", "transformers", "faults", "validators")
     @classmethod
     def _only_known_names(cls, names: Any, info: ValidationInfo) -> Any:
-        known = {"filters": FILTERS, "transformers": TRANSFORMERS, "validators": VALIDATORS}[str(info.field_name)]
+        registries = {"filters": FILTERS, "transformers": TRANSFORMERS, "faults": FAULTS, "validators": VALIDATORS}
+        known = registries[str(info.field_name)]
         if unknown := [name for name in names if name not in known]:
             raise ValueError(f"found {unknown}, allowed: {', '.join(known)}")
         return names

@@ -36,6 +36,9 @@ CURATED_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "linked_clusters": pl.List(pl.String),  # other clusters that this row belongs to as well: a bridge
     "n_tokens": pl.Int64,  # of all turns' contents
     "masked": pl.List(MASKED),
+    "original_answer": pl.String,  # what was answered before an expert corrected it; null when nobody did
+    "faults": pl.List(pl.String),  # what is wrong with the answer whatever its scores, see faults.py
+    "conflicting": pl.Boolean,  # the votes about it contradict each other, and nobody has decided yet
     "low_score_reason": pl.String,  # null when high_score
 }
 CURATED_SCHEMA = pl.Schema(CURATED_COLUMNS)

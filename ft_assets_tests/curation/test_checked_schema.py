@@ -34,6 +34,9 @@ FULL: dict[str, Any] = {
     "linked_clusters": [],
     "n_tokens": 12,
     "masked": [{"kind": "email", "count": 2}],
+    "original_answer": None,
+    "faults": [],
+    "conflicting": False,
     "low_score_reason": None,
 }
 
@@ -59,6 +62,9 @@ def test_no_rows_pass() -> None:
         ("answer_id", "A" * 64),
         ("duplicate_group", A + "\n"),
         ("cluster_id", ""),
+        ("original_answer", "An answer that nobody corrected."),
+        ("faults", ["boring"]),
+        ("conflicting", None),
         ("interaction_ids", []),
         ("interaction_ids", [None]),
         ("day", "2026-01-06"),

@@ -40,6 +40,27 @@ def adds_up(curated: Curated) -> bool:
     return totals == [totals[1] + totals[2], curated.examples.height, curated.rejections.height]
 
 
+def test_what_a_correction_replaced_is_kept_masked_with_the_placeholders_of_its_row(tmp_path: Path) -> None:
+    row = interaction(
+        "1", "Whom do I write to: bob@example.com or eve@example.com?", "Write to eve@example.com, she knows."
+    )
+    example = one(
+        curate(raw(tmp_path, row | {"corrected_output": "Write to bob@example.com, who owns the whole service now."}))
+    )
+    assert example["original_answer"] == "Write to <EMAIL_2>, she knows."
+    assert example["messages"][-1]["content"] == "Write to <EMAIL_1>, who owns the whole service now."
+    assert (len(example["messages"]), example["corrected"], example["high_score"]) == (2, True, True)
+
+
+def test_an_answer_with_a_fault_is_kept_and_is_no_high_score_whatever_its_rating(tmp_path: Path) -> None:
+    answer = "I'm sorry, but as an AI language model I cannot help with that request."
+    example = one(curate(raw(tmp_path, interaction("1", answer=answer, user_feedback=5))))
+    assert (example["faults"], example["high_score"]) == (["refusal"], False)
+    assert example["low_score_reason"] == "fault refusal"
+    without = CurationRules(faults=())
+    assert one(curate(raw(tmp_path, interaction("1", answer=answer, user_feedback=5)), without))["high_score"]
+
+
 def test_a_good_interaction_becomes_a_high_score_example_with_everything_about_it(tmp_path: Path) -> None:
     row = interaction(
         "1",

@@ -15,13 +15,33 @@ def row(
     judge: list[float] | None = None,
     verdict: str | None = None,
     corrected: str | None = None,
+    trusted: bool | None = None,
+    faults: tuple[str, ...] = (),
+    conflicting: bool = False,
 ) -> dict[str, Any]:
     scores = [{"criterion": f"c{number}", "score": score} for number, score in enumerate(judge or [])]
-    return {"rating": rating, "judge": scores, "expert_verdict": verdict, "corrected_output": corrected}
+    return {
+        "rating": rating,
+        "judge": scores,
+        "expert_verdict": verdict,
+        "corrected_output": corrected,
+        "judge_source": None if trusted is None else "a-judge",
+        "judge_trusted": trusted,
+        "faults": list(faults),
+        "conflicting": conflicting,
+    }
+
+
+ADDED: dict[str, Any] = {
+    "judge_source": pl.String,
+    "judge_trusted": pl.Boolean,
+    "faults": pl.List(pl.String),
+    "conflicting": pl.Boolean,
+}
 
 
 def score(values: dict[str, Any], rules: CurationRules = RULES) -> dict[str, Any]:
-    frame = pl.DataFrame([values], schema={name: RAW_COLUMNS[name] for name in values})
+    frame = pl.DataFrame([values], schema={name: (RAW_COLUMNS | ADDED)[name] for name in values})
     (judged,) = scored(frame, rules).to_dicts()
     return judged
 
@@ -43,6 +63,15 @@ def score(values: dict[str, Any], rules: CurationRules = RULES) -> dict[str, Any
         (row(rating=5, judge=[0.95], verdict="reject"), False, "expert rejected"),
         (row(rating=1, judge=[0.1], verdict="reject"), False, "rating 1 of 5; judge mean 0.1; expert rejected"),
         (row(rating=5, judge=[0.95], verdict="accept"), True, None),
+        (row(judge=[0.95], trusted=True), True, None),
+        (row(judge=[0.1], trusted=True), False, "judge mean 0.1"),
+        (row(judge=[0.95], trusted=False), False, "no signal"),
+        (row(rating=5, judge=[0.1], trusted=False), True, None),
+        (row(rating=5, faults=("refusal", "truncated")), False, "fault refusal, truncated"),
+        (row(faults=("refusal",), verdict="accept"), True, None),  # an expert has seen it
+        (row(rating=4.5, conflicting=True), False, "conflicting votes"),
+        (row(verdict="accept", conflicting=True), False, "conflicting votes"),
+        (row(corrected="Better.", faults=("truncated",)), True, None),
     ],
 )
 def test_every_present_signal_must_pass_and_one_must_be_present(
@@ -64,6 +93,16 @@ def test_raw_values_stay_beside_their_normalised_mean() -> None:
     assert score(row())["quality_score"] is None
 
 
+def test_the_scores_of_a_judge_say_whether_it_may_decide_and_count_only_then() -> None:
+    sources = {trusted: score(row(rating=5, judge=[0.1], trusted=trusted)) for trusted in (None, True, False)}
+    assert [judged["signals"][1]["source"] for judged in sources.values()] == [
+        "record",
+        "judge a-judge",
+        "judge, not trusted",
+    ]
+    assert sources[False]["quality_score"] == 1.0
+
+
 def test_a_correction_passes_whatever_was_said_about_the_answer_it_replaces() -> None:
     judged = score(row(rating=1, judge=[0.1], verdict="reject", corrected="Better."))
     assert judged == {
@@ -80,6 +119,7 @@ def test_only_an_experts_approval_or_correction_is_human_verified() -> None:
     assert score(row(verdict="accept"))["human_verified"]
     assert not score(row(rating=5))["human_verified"]
     assert not score(row(verdict="reject"))["human_verified"]
+    assert not score(row(verdict="accept", conflicting=True))["human_verified"]
 
 
 def test_thresholds_are_the_rules_own() -> None:
