@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+ALLOCATOR = {"_RJEM_MALLOC_CONF": "dirty_decay_ms:30000,muzzy_decay_ms:30000"}  # how Polars' jemalloc is told
 CPU_FLAGS_OF_BF16 = {"avx512_bf16", "amx_bf16"}
 
 
@@ -60,9 +61,10 @@ def reuse_freed_memory() -> None:
     """Makes Polars and delta-rs keep freed memory for half a minute. Only counts before they are imported.
 
     They give it back within a second otherwise, and fetching it anew for each batch of days was an eighth
-    of a curation run's CPU on a virtual machine. `_RJEM_MALLOC_CONF` is how their allocator, jemalloc, is told.
+    of a curation run's CPU on a virtual machine.
     """
-    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:30000,muzzy_decay_ms:30000")
+    for name, value in ALLOCATOR.items():
+        os.environ.setdefault(name, value)
 
 
 def use_available_cores() -> int:

@@ -1,6 +1,7 @@
 """Dagster enters here: everything under `defs/` is one code location."""
 
 import warnings
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -15,5 +16,11 @@ for category in (dg.BetaWarning, dg.PreviewWarning):
 
 @dg.definitions
 def defs() -> dg.Definitions:
+    return loaded()
+
+
+@cache  # one `dg launch` asks six times, and each answer takes a fifth of a second
+def loaded() -> dg.Definitions:
+    """Everything that is defined, loaded once in a process."""
     reuse_freed_memory()
     return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)

@@ -35,7 +35,10 @@ def test_no_file_means_the_defaults_and_a_file_says_only_what_differs(tmp_path: 
         ("curation: {filters: [no_such_filter]}", "no_such_filter.*allowed: ends_without_answer"),
         ("curation: [4]", "curation"),
         ("- a list", "hold a list"),
-        ("min_rating: 4", r"the keys \['min_rating'\]; wanted: the sections ingest and curation"),
+        (
+            "min_rating: 4",
+            r"the keys \['min_rating'\]; wanted: the sections ingest and curation and judge and preferences and review",
+        ),
         ("a: [", "cannot be read"),
     ],
 )

@@ -5,12 +5,14 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from ft_assets.defs.conventions import DAYS, MODEL_LINES, SPECIALIZATIONS
+from ft_assets.defs.conventions import DAYS, MODEL_LINES, SETTINGS, SPECIALIZATIONS
 from ft_assets.defs.curation import FEEDBACK_STAMP, curated_examples, feedback_said
 from ft_assets.defs.dataset import train_eval_split
 from ft_assets.defs.evaluation import evaluation_report
+from ft_assets.defs.judging import judge_scores
+from ft_assets.defs.preferences import CURATED_STAMP, curated_stamps, preference_pairs
 from ft_assets.defs.release import registered_model
-from ft_assets.defs.retraining import Due, any_retrain_is_active, due_lines, lines_digest
+from ft_assets.defs.retraining import Due, any_run_is_active, due_lines, lines_digest
 from ft_assets.defs.sources import LANDING_STAMP, raw_interactions
 from ft_assets.defs.tables import latest_metadata
 from ft_assets.defs.training import base_model, lora_checkpoint
@@ -25,7 +27,7 @@ ONE_PROCESS = dg.in_process_executor
 # A Dagster job cannot span two partition definitions, so the main job is two: one per wing.
 curate = dg.define_asset_job(
     "curate",
-    dg.AssetSelection.assets(raw_interactions, curated_examples),
+    dg.AssetSelection.assets(raw_interactions, *([judge_scores] if SETTINGS.judge_url else []), curated_examples),
     partitions_def=DAYS,
     executor_def=ONE_PROCESS,
     description="Landing files into curated examples; many days are one run.",
@@ -36,6 +38,13 @@ recurate = dg.define_asset_job(
     partitions_def=DAYS,
     executor_def=ONE_PROCESS,
     description="Days that are in the lake already, curated again because of later feedback or of new rules.",
+)
+pair = dg.define_asset_job(
+    "pair",
+    dg.AssetSelection.assets(preference_pairs),
+    partitions_def=DAYS,
+    executor_def=ONE_PROCESS,
+    description="Preference pairs of days that were curated, and of days that look back on them.",
 )
 retrain = dg.define_asset_job(
     "retrain",
@@ -100,6 +109,27 @@ def late_feedback(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[La
     return dg.SensorResult(run_requests=requests)
 
 
+@dg.sensor(job=pair, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def unpaired_days(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult | dg.SkipReason:
+    """Asks for the pairs of exactly the days that were curated, or look back on a day that was, since they were made.
+
+    A job of its own, because pairs of a day change with thirty days before it.
+    """
+    version = str(lake.version("curated_examples"))
+    if context.cursor == version:
+        return dg.SkipReason("No day was curated since the last look.")  # nothing moved, so no event is read
+    curated = sorted(context.instance.get_materialized_partitions(curated_examples.key))
+    now = curated_stamps(lake, curated)
+    used = latest_metadata(context.instance, preference_pairs.key, curated, (CURATED_STAMP,))
+    changed = [day for day in curated if now[day] != used.get(day, {}).get(CURATED_STAMP, "")]
+    if not changed or any_run_is_active(context.instance, "curate", "recurate", "pair"):
+        if not changed:
+            context.update_cursor(version)
+        return dg.SkipReason(f"{len(changed)} of {len(curated)} curated days wait for their pairs.")
+    requests = [range_request(days, now) for days in neighbours(changed)]
+    return dg.SensorResult(run_requests=requests)
+
+
 def range_request(days: Sequence[str], stamps: Mapping[str, str]) -> dg.RunRequest:
     """One run over neighbouring days, once for each state of what they are made from."""
     return dg.RunRequest(
@@ -134,7 +164,7 @@ def new_high_score_samples(
     """Retrains a line once it has enough new high-score samples on its train side; otherwise says what is missing."""
     looked_at = f"{lake.version('curated_examples')}:{lines_digest()}"
     before: dict[str, str] = json.loads(context.cursor or "{}")
-    idle = not any_retrain_is_active(context.instance)
+    idle = not any_run_is_active(context.instance, "retrain")
     if idle and before.get("looked_at") == looked_at:
         return dg.SkipReason(before["waiting"])  # nothing moved, so no table is read
     due, waiting = due_lines(context.instance, lake, state, SPECIALIZATIONS.values())

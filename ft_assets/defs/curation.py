@@ -5,6 +5,7 @@ import polars as pl
 
 from ft_assets.compute import keep_what_is_loaded
 from ft_assets.defs.conventions import CURATION_POOL, DATA_ENG, DAYS, ONE_RUN, SETTINGS
+from ft_assets.defs.judging import judge_scores
 from ft_assets.defs.sources import raw_interactions
 from ft_assets.defs.tables import in_batches, replace_rejections, table_metadata
 from ft_assets.lake import Lake
@@ -21,7 +22,7 @@ FEEDBACK_STAMP = "feedback_stamp"  # metadata key: what had been said about the 
 @dg.asset(
     partitions_def=DAYS,
     backfill_policy=ONE_RUN,
-    deps=[raw_interactions],
+    deps=[raw_interactions, judge_scores],
     group_name="curation",
     kinds={"polars", "deltalake"},
     owners=DATA_ENG,
@@ -30,10 +31,11 @@ FEEDBACK_STAMP = "feedback_stamp"  # metadata key: what had been said about the 
 def curated_examples(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
     """One row per example that passed every rule, in chat-messages form, masked and clustered, each text once.
 
-    From `raw_interactions` of the same day, and all `feedback` that names its answers, whenever it came. `high_score`
-    says whether the ratings, judge scores and verdicts pass; rows without it stay, because they are the rejected sides
-    of preference pairs. Near-duplicates share a `duplicate_group`, what stays on one side of a split a `cluster_id`;
-    both are compared over all days and never change for a published row. What did not pass is in `rejections`.
+    From `raw_interactions` and `judge_scores` of the same day, and all `feedback` that names its answers, whenever it
+    came. `high_score` says whether the ratings, judge scores and verdicts pass and the answer has none of the `faults`;
+    rows without it stay, because they are the rejected sides of preference pairs. Near-duplicates share a
+    `duplicate_group`, what stays on one side of a split a `cluster_id`; both are compared over all days and never
+    change for a published row. What did not pass is in `rejections`.
     Fails when the input moved three times under it (another run writes the same days; wait for it and run again), or
     when a validator of FT_ASSETS_RULES refuses a day.
     """
@@ -64,7 +66,8 @@ class Curation:
 
     def curate_batch(self, days: list[str]) -> dict[str, dict[str, object]]:
         """Replaces these days in the table, then in the index; the report of each day."""
-        inputs = {table: {"day": days} for table in ("raw_interactions", "curated_examples")}
+        tables = ("raw_interactions", "judge_scores", "judge_agreement", "curated_examples")
+        inputs = {table: {"day": days} for table in tables}
         curated = self.lake.settled(inputs, lambda: self.compute(days), lambda made: self.commit(days, made))
         self.index.publish(curated.segments)
         return {day: self.report(day, curated) for day in days}
@@ -74,13 +77,20 @@ class Curation:
 
         raw = self.lake.scan("raw_interactions", {"day": days}).collect()
         published = self.index.published(days)
-        return curate(raw, self.rules, self.index.segments, published, self.feedback, self.counter.count)
+        judged = self.rows_of("judge_scores", days), self.rows_of("judge_agreement", days)
+        return curate(raw, self.rules, self.index.segments, published, self.feedback, self.counter.count, judged)
+
+    def rows_of(self, table: str, days: list[str]) -> pl.DataFrame:
+        """The rows of these days, none where the table was never written."""
+        return self.lake.scan(table, {"day": days}).collect() if self.lake.exists(table) else pl.DataFrame()
 
     def commit(self, days: list[str], curated: "Curated") -> None:
         from ft_assets.curation.checked_schema import CURATED_EXAMPLES
 
         examples = validated(CURATED_EXAMPLES, curated.examples, days)  # before anything is written
         replace_rejections(self.lake, "curation", curated.rejections, days)
+        if curated.copies.height or self.lake.exists("exact_copies"):
+            self.lake.replace("exact_copies", curated.copies, {"day": days})
         self.lake.replace("curated_examples", examples, {"day": days})
 
     def report(self, day: str, curated: "Curated") -> dict[str, object]:

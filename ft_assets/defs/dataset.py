@@ -7,9 +7,11 @@ from pydantic import Field
 
 from ft_assets.defs.conventions import DATA_ENG, MODEL_LINES, SETTINGS, pinned, specialization
 from ft_assets.defs.curation import curated_examples
+from ft_assets.defs.preferences import preference_pairs
 from ft_assets.errors import BadInput
 from ft_assets.lake import Lake
 from ft_assets.records import SIDES, Side
+from ft_assets.rules_file import read_rules
 from ft_assets.specializations.loader import Specialization
 from ft_assets.state import State
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 @dg.asset(
     partitions_def=MODEL_LINES,
-    deps=[dg.AssetDep(curated_examples, partition_mapping=dg.AllPartitionMapping())],
+    deps=[
+        dg.AssetDep(table, partition_mapping=dg.AllPartitionMapping()) for table in (curated_examples, preference_pairs)
+    ],
     group_name="dataset",
     kinds={"polars", "json"},
     owners=DATA_ENG,
@@ -31,8 +35,9 @@ def train_eval_split(
     """One immutable snapshot per specialization: its train, validation and eval rows, and how they were chosen.
 
     From all days of `curated_examples` that the specialization's selector and rules take: one row of each group of
-    near-duplicates, none that repeats the golden set or the eval side. A row's side is a keyed hash of its cluster and
-    is kept in the ledger, so it never changes. The snapshot's digest is its data version.
+    near-duplicates, none that repeats the golden set or the eval side, at most so many of a user. Of `preference_pairs`
+    those of the line, each on the side of its cluster, in preferences.jsonl. A row's side is a keyed hash of its
+    cluster and is kept in the ledger, so it never changes. The snapshot's digest is its data version.
     Fails when fewer rows than `trigger.minimum_examples` are eligible (see `low_score_reason` in `curated_examples`, or
     widen `select` in the YAML file), or when a validator of its `rules` finds it invalid (the message says which).
     """
@@ -43,7 +48,8 @@ def train_eval_split(
     ledger = ledger_of(context.instance, lake, state, spec)
     with tempfile.TemporaryDirectory() as folder:
         summary = write_snapshot(lake, state, spec, Path(folder), ledger)
-        refuse_below_floor(summary, spec.trigger.minimum_examples)
+        floor, pairs = spec.expectations.hard_floor, summary.preferences_by_side.get("train", 0)
+        refuse_below_floor(summary, spec.trigger.minimum_examples, floor, pairs, golden_clusters_of(spec, lake))
         snapshot = lake.put_artifact("snapshot", Path(folder))
     state.record_sides(spec.name, sides_in(snapshot.path), snapshot.digest)
     return dg.MaterializeResult(
@@ -55,6 +61,8 @@ def train_eval_split(
             "rows_by_side": summary.rows_by_side,
             "tokens_by_side": {side: figures.model_dump() for side, figures in summary.tokens_by_side.items()},
             "dropped_by_reason": summary.drops,
+            "preferences_by_side": summary.preferences_by_side,
+            "preferences_dropped_by_reason": summary.preference_drops,
             "kept_on_their_side_by_the_ledger": summary.ledger_held,
             "coverage": dg.MetadataValue.md(coverage_table(summary)),
             "coverage_gaps": summary.coverage_gaps,
@@ -114,14 +122,18 @@ def write_snapshot(
     lake: Lake, state: State, spec: Specialization, directory: Path, ledger: dict[str, Side]
 ) -> "SnapshotSummary":
     """Writes the snapshot that today's tables give into `directory`, and returns its summary."""
+    from ft_assets.dataset.preference_scores import PreferenceRules
     from ft_assets.dataset.snapshot import build_snapshot
 
     chosen = choice_of(lake, state, spec) | {"ledger": ledger}
+    rules = read_rules(SETTINGS.rules, "preferences", PreferenceRules)
     return build_snapshot(
         lake.scan("curated_examples"),
         system_prompt=spec.system_prompt,
         directory=directory,
         specialization=spec.name,
+        pairs=lake.scan("preference_pairs") if lake.exists("preference_pairs") else None,
+        most_pairs_per_prompt=rules.most_pairs_per_prompt,
         **chosen,
     )
 
@@ -165,8 +177,13 @@ def readiness_of(spec: Specialization, summary: "SnapshotSummary", lake: Lake) -
     """Warnings with numbers about what this snapshot can and cannot show."""
     from ft_assets.dataset.readiness import readiness_warnings
 
-    golden_clusters = len({row.cluster_id for row in golden_of(spec, lake)})
-    return readiness_warnings(summary, spec.gate.minimum_clusters, golden_clusters)
+    golden_clusters = golden_clusters_of(spec, lake)
+    return readiness_warnings(summary, spec.gate.minimum_clusters, golden_clusters, limits=spec.expectations)
+
+
+def golden_clusters_of(spec: Specialization, lake: Lake) -> int:
+    """How many independent questions the line's golden set asks."""
+    return len({row.cluster_id for row in golden_of(spec, lake)})
 
 
 def golden_of(spec: Specialization, lake: Lake) -> "list[GoldenRow]":

@@ -40,9 +40,9 @@ class Due:
         return {STATE_TAG: self.state}
 
 
-def any_retrain_is_active(instance: dg.DagsterInstance) -> bool:
-    """Whether some line is queued or running, so that the answer may change without a new row."""
-    return bool(instance.get_runs(dg.RunsFilter(job_name="retrain", statuses=ACTIVE), limit=1))
+def any_run_is_active(instance: dg.DagsterInstance, *jobs: str) -> bool:
+    """Whether a run of one of these jobs is queued or running, so that the answer may change without a new row."""
+    return any(instance.get_runs(dg.RunsFilter(job_name=job, statuses=ACTIVE), limit=1) for job in jobs)
 
 
 def lines_digest() -> str:

@@ -130,8 +130,11 @@ def refuse_leaks(lake: Lake, spec: Specialization, digest: str) -> None:
         LeakFound: an example stands on two sides; nothing may be trained on this snapshot.
     """
     from ft_assets.dataset.contamination import refuse_leaking
+    from ft_assets.dataset.preference_leaks import refuse_leaking_preferences
 
-    refuse_leaking(lake.artifact("snapshot", digest).path, golden_of(spec, lake))
+    snapshot, golden = lake.artifact("snapshot", digest).path, golden_of(spec, lake)
+    refuse_leaking(snapshot, golden)
+    refuse_leaking_preferences(snapshot, golden)
 
 
 def progress_line(progress: dict[str, Any]) -> str:

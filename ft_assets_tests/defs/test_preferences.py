@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from ft_assets.dataset.preference_scores import MOST_LOOK_BACK_DAYS
-from ft_assets.defs.automation import recurated_days
+from ft_assets.defs.automation import unpaired_days
 from ft_assets.defs.conventions import DAYS
 from ft_assets.defs.curation import curated_examples
 from ft_assets.defs.preferences import LOOK_BACK, pair_checks, preference_pairs
@@ -130,19 +130,24 @@ def test_a_side_that_is_a_copy_of_an_earlier_example_is_found_in_the_table_of_co
 
 
 @pytest.mark.torch  # not torch, but a second of real runs
-def test_days_that_look_back_on_a_recurated_day_are_asked_for_and_no_others(
+def test_curated_days_and_days_that_look_back_on_them_are_asked_for_and_no_others(
     lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
     days = ["2026-01-05", "2026-01-20", "2026-03-31"]
     put(lake, *(answer(ASKED, f"It stopped on {day}.", 4.0, day=day) for day in days))
     for day in days:
-        assert run(instance, resources, day).success
-    assert "0 of 3 days" in (tick(recurated_days, instance, resources).skip_message or "")
+        instance.report_runless_asset_event(dg.AssetMaterialization(curated_examples.key, partition=day))
+    assert asked_for(instance, resources) == days
+    assert all(run(instance, resources, day).success for day in days)
+    assert "0 of 3 curated days" in (tick(unpaired_days, instance, resources).skip_message or "")
     put(lake, answer(ASKED, "It was curated again.", 1.0, day=days[0]), days=(days[0],))
-    requests = tick(recurated_days, instance, resources).run_requests
-    asked = [request.tags["dagster/asset_partition_range_start"] for request in requests or []]
-    assert asked == days[:2]  # the last looks back on March only
-    assert all(run(instance, resources, day).success for day in asked)
-    done = tick(recurated_days, instance, resources)
-    assert "0 of 3 days" in (done.skip_message or "")
-    assert "since the last look" in (tick(recurated_days, instance, resources, done.cursor).skip_message or "")
+    assert asked_for(instance, resources) == days[:2]  # the last looks back on March only
+    assert all(run(instance, resources, day).success for day in days[:2])
+    done = tick(unpaired_days, instance, resources)
+    assert "0 of 3 curated days" in (done.skip_message or "")
+    assert "since the last look" in (tick(unpaired_days, instance, resources, done.cursor).skip_message or "")
+
+
+def asked_for(instance: dg.DagsterInstance, resources: dict[str, Any]) -> list[str]:
+    requests = tick(unpaired_days, instance, resources).run_requests or []
+    return [request.tags["dagster/asset_partition_range_start"] for request in requests]
