@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ft_assets.ingest.turns import Turn, read_turns
-from ft_assets.ingest.typed_values import Unreadable, bad, long_text, number, plain_name, text, verdict
+from ft_assets.ingest.typed_values import Number, Unreadable, bad, long_text, plain_name, text, verdict
 
 QUESTION_FIELDS = ("instruction", "prompt", "question", "input_text", "user_message", "query")
 ANSWER_FIELDS = ("response", "output", "answer", "completion", "output_text", "generation")
@@ -66,7 +66,7 @@ def argilla_signals(record: Mapping[str, object]) -> dict[str, Any]:
     signals: dict[str, Any] = {}
     ratings = _question(answers, _RATING)
     if ratings:
-        read = number(1, 5)
+        read = Number(1, 5)
         values = [read("rating", value) for value in answers[ratings]]
         signals["rating"] = sum(values) / len(values)
     for field, pattern, read_one in (

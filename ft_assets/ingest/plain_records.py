@@ -13,7 +13,7 @@ from ft_assets.ingest.field_names import JUDGE_NAMES, NAMES
 from ft_assets.ingest.fields import JUDGE_READERS, READERS, Reader
 from ft_assets.ingest.plans import Plan, known_fields, plan_for
 from ft_assets.ingest.turns import ROLES
-from ft_assets.ingest.typed_values import MAX_DEPTH, Unreadable
+from ft_assets.ingest.typed_values import MAX_DEPTH, Number, Unreadable, plain_names, short_text
 from ft_assets.ingest.values import Value
 
 _REPEATED = frozenset(
@@ -104,6 +104,8 @@ class PlainRecords:
 
     def _distinct(self, reader: Reader, values: list[Any]) -> list[Any]:
         """Reads each text once, however often it stands there."""
+        if reader is short_text and (names := plain_names(values)) is not None:
+            return names
         if not _TEXTS.issuperset(map(type, values)):
             strange = [at for at, value in enumerate(values) if type(value) not in _TEXTS]
             self.odd.update(strange)
@@ -122,6 +124,8 @@ class PlainRecords:
         return [typed[value] for value in values]
 
     def _each(self, reader: Reader, values: list[Any]) -> list[Any]:
+        if isinstance(reader, Number) and (numbers := reader.plain(values)) is not None:
+            return numbers
         typed = [None] * len(values)
         for at, value in enumerate(values):
             if value is not None:

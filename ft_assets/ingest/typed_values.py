@@ -6,9 +6,11 @@ with the field's name, because a wrong guess here would silently let bad answers
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 from ft_assets.ingest.field_names import CANONICAL
 from ft_assets.records import canonical_reasoning_mode, canonical_role
@@ -20,6 +22,8 @@ MAX_DEPTH = 64  # the deepest known format needs 8; deeper would exhaust the sta
 _LARGEST_INTEGER = 2**63 - 1
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,39}")
 _LONGEST_NAME = 256
+_TEXT_OR_NONE = frozenset([str, type(None)])
+_NUMBER_OR_NONE = frozenset([int, float, type(None)])  # bool is a type of its own here
 _NUMBERS = (int, float)  # made once: a union would be made anew for each value
 _MILLISECONDS_FROM = 1e11  # as seconds that is the year 5138, as milliseconds 1973
 _VERDICTS = {"accept": "accept", "accepted": "accept", "approved": "accept", "reject": "reject", "rejected": "reject"}
@@ -80,6 +84,17 @@ def short_text(field: str, value: object) -> str | None:
     return name or None
 
 
+def plain_names(values: Sequence[Any]) -> list[str | None] | None:
+    """What `short_text` gives for each value, None for None; no list where one is not plainly a name in ASCII."""
+    if not _TEXT_OR_NONE.issuperset(map(type, values)):
+        return None
+    names: list[str | None] = [value and value.strip() for value in values]
+    given = list(filter(None, names))
+    if not "".join(given).isascii() or max(map(len, given), default=0) > _LONGEST_NAME:
+        return None
+    return [name or None for name in names]
+
+
 def long_text(field: str, value: object) -> str | None:
     """Text as it is; blank is None."""
     whole = text(field, value)
@@ -124,17 +139,26 @@ def timestamp(field: str, value: object) -> datetime:
     raise bad(field, value, wanted)
 
 
-def number(low: float, high: float) -> Callable[[str, object], float]:
+@dataclass(frozen=True)
+class Number:
     """A reader of finite numbers between `low` and `high`, both allowed."""
 
-    def read(field: str, value: object) -> float:
-        if type(value) is float and low <= value <= high:  # nearly every number there is
-            return value
-        if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not low <= value <= high:
-            raise bad(field, value, f"a number from {low:g} to {high:g}")
+    low: float
+    high: float
+
+    def __call__(self, field: str, value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not self.low <= value <= self.high:
+            raise bad(field, value, f"a number from {self.low:g} to {self.high:g}")
         return float(value)
 
-    return read
+    def plain(self, values: Sequence[Any]) -> list[float | None] | None:
+        """What reading gives for each value, None for None; no list where one cannot be read. None may be NaN."""
+        if not _NUMBER_OR_NONE.issuperset(map(type, values)):
+            return None
+        given = [value for value in values if value is not None]
+        if given and not (self.low <= min(given) and max(given) <= self.high):
+            return None
+        return [None if value is None else float(value) for value in values]
 
 
 def count(field: str, value: object) -> int:
@@ -161,7 +185,7 @@ def tags(field: str, value: object) -> list[str]:
 
 def judge(criterion: str) -> Callable[[str, object], list[Score]]:
     """A reader of judge scores, each 0..1: one number (named `criterion`), {criterion: score}, or a list of both."""
-    score = number(0, 1)
+    score = Number(0, 1)
 
     def read(field: str, value: object) -> list[Score]:
         if type(value) is float:
