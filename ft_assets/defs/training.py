@@ -16,11 +16,12 @@ from ft_assets.defs.conventions import (
     specialization,
 )
 from ft_assets.defs.dataset import golden_of, train_eval_split
+from ft_assets.errors import BadConfiguration
 from ft_assets.lake import Lake
 from ft_assets.specializations.loader import Specialization
 from ft_assets.state import State
 from ft_assets.tracking import Tracking
-from ft_assets.training.recipe import SftRecipe
+from ft_assets.training.recipe import Recipe
 
 
 class RecipeOverrides(dg.Config):
@@ -74,21 +75,26 @@ def lora_checkpoint(
     from ft_assets.training.catalogue import resolve
     from ft_assets.training.loss_plot import loss_curve
     from ft_assets.training.provenance import training_id
+    from ft_assets.training.recipe_overrides import with_overrides
     from ft_assets.training.sft import train_sft
 
     spec = specialization(context)
     if reason := skipped(spec):
         return skip_record(reason)
-    recipe = SftRecipe.model_validate({**spec.recipe.model_dump(exclude_unset=True), **config.overrides})
+    recipe = with_overrides(spec.recipe, config.overrides)
+    refuse_what_is_not_built(recipe)
     snapshot = lake.artifact(
         "snapshot", pinned(context, "train_eval_split", lambda digest: refuse_leaks(lake, spec, digest))
     )
     base = lake.artifact("base_model", pinned(context, "base_model"))
+    sides = {side: read_side(snapshot.path, side) for side in ("train", "validation")}
+    for warning in refuse_senseless(spec, recipe, len(sides["train"]), len(sides["validation"])):
+        context.log.warning(warning)
     with tempfile.TemporaryDirectory() as folder:
         result = train_sft(
             base_dir=base.path,
-            rows_train=read_side(snapshot.path, "train"),
-            rows_validation=read_side(snapshot.path, "validation"),
+            rows_train=sides["train"],
+            rows_validation=sides["validation"],
             recipe=recipe,
             work_dir=lake.work_dir("training", training_id(snapshot.digest, recipe, base.digest)),
             out_dir=Path(folder),
@@ -117,7 +123,7 @@ def lora_checkpoint(
             "validation_loss": result.best_eval_loss,
             "train_seconds": round(result.seconds, 1),
             "tokens": result.tokens,
-            "recipe": recipe.model_dump(),
+            "recipe": recipe.knobs_with_effect(),
             "mlflow_run_id": run_id or "MLflow is down; its copy is delivered by the next run",
         },
     )
@@ -135,6 +141,35 @@ def refuse_leaks(lake: Lake, spec: Specialization, digest: str) -> None:
     snapshot, golden = lake.artifact("snapshot", digest).path, golden_of(spec, lake)
     refuse_leaking(snapshot, golden)
     refuse_leaking_preferences(snapshot, golden)
+
+
+def refuse_what_is_not_built(recipe: Recipe) -> None:
+    """Stops a recipe that is understood and cannot be trained yet, before anything is loaded.
+
+    Raises:
+        BadConfiguration: names what was asked for and what can be had.
+    """
+    if recipe.approach != "sft" or recipe.method != "lora":
+        raise BadConfiguration(
+            f"The recipe asks for approach {recipe.approach} with method {recipe.method}, and only sft with lora is "
+            "trained today; the others are read and checked. Nothing was trained. Write approach: sft and method: lora."
+        )
+
+
+def refuse_senseless(spec: Specialization, recipe: Recipe, train_rows: int, validation_rows: int) -> list[str]:
+    """The warnings about a recipe that makes sense for so many rows.
+
+    Raises:
+        BadConfiguration: it does not; every reason with its name and what to change.
+    """
+    from ft_assets.training.preflight_recipe import RowCounts, recipe_problems
+
+    floor = spec.trigger.minimum_examples
+    rows = RowCounts(examples=train_rows, validation_examples=validation_rows, least={"sft": floor})
+    problems = recipe_problems(recipe, rows, base_model=spec.base_model)
+    if refusing := [f"{problem.code}: {problem.message}" for problem in problems if problem.refuses]:
+        raise BadConfiguration(f"Training would be senseless, so it was not started. {' '.join(refusing)}")
+    return [f"{problem.code}: {problem.message}" for problem in problems]
 
 
 def progress_line(progress: dict[str, Any]) -> str:
@@ -155,7 +190,7 @@ def log_to_mlflow(
     tracking: Tracking,
     context: dg.AssetExecutionContext,
     spec: Specialization,
-    recipe: SftRecipe,
+    recipe: Recipe,
     digest: str,
     result: Any,
     curve: bytes,
@@ -164,7 +199,7 @@ def log_to_mlflow(
     return tracking.log_training(
         experiment=spec.name,
         run_name=f"{spec.name}-{digest[:12]}",
-        params=recipe.model_dump(),
+        params=recipe.knobs_with_effect(),
         metrics_by_step=result.log_history,
         tags={"dagster_run_id": context.run.run_id, "adapter_digest": digest},
         artifacts={"loss_curve.png": curve},

@@ -5,6 +5,7 @@ Read when definitions load, so it imports pydantic and yaml only.
 
 import hashlib
 import json
+import logging
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ft_assets.errors import BadConfiguration
+from ft_assets.specializations.older_form import in_todays_form
 from ft_assets.specializations.specialization import PROJECT_ROOT, Specialization
+from ft_assets.training.recipe_words import allowed, meant, shown
 
+log = logging.getLogger(__name__)
 Key = tuple[int | str, ...]  # where a value stands: ("recipe", "r") is recipe.r
-LONGEST_FOUND = 60
-DESCRIBED = {
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "keys with values",
-    "model_type": "keys with values",
-    "string_type": "a text (put it in quotes)",
-    "int_parsing": "a whole number",
-    "int_type": "a whole number",
-    "float_parsing": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-}
 
 
 def load_specializations(directory: Path, project_root: Path) -> dict[str, Specialization]:
@@ -90,14 +81,20 @@ def _read(path: Path, project_root: Path) -> tuple[Specialization | None, list[s
     except (OSError, yaml.YAMLError, ValueError) as error:
         return None, [f"{path.name}{_mark(error)}: not readable as YAML: {_first_line(error)}"]
     if not isinstance(raw, dict):
-        found = "nothing" if raw is None else _shown(raw)
+        found = "nothing" if raw is None else shown(raw)
         return None, [f"{path.name}: found {found}, allowed: keys with values, at least {', '.join(_required())}"]
+    raw, source = in_todays_form(raw)
+    if source is not None:
+        problems += [f"{path.name}{_line(lines, wrong.key)}: {wrong.message}" for wrong in source.problems]
+        log.warning("%s: %s is an older form: %s", path.name, source.root, "; ".join(source.notes))
     spec = None
     try:
         spec = Specialization.model_validate(raw, context={PROJECT_ROOT: project_root})
     except ValidationError as error:
         found_wrong = error.errors(include_url=False)
-        problems += [f"{path.name}{_line(lines, wrong['loc'])}: {_complaint(wrong)}" for wrong in found_wrong]
+        for wrong in found_wrong:
+            written = source.written_key(wrong["loc"]) if source else wrong["loc"]
+            problems.append(f"{path.name}{_line(lines, written)}: {_complaint(wrong)}")
     name = raw.get("name")
     if isinstance(name, str) and name != path.stem:
         problems.append(
@@ -164,21 +161,17 @@ def _complaint(wrong: Any) -> str:
         return f"{_dotted(key)}: missing; a specialization has at least {', '.join(_required())}"
     if kind == "value_error":
         return f"{_dotted(key)}: {wrong['ctx']['error']}"
-    allowed = DESCRIBED.get(kind) or wrong["msg"].removeprefix("Input should be ").removeprefix("String should ")
-    return f"{_dotted(key)}: found {_shown(wrong['input'])}, allowed: {allowed}"
+    return f"{_dotted(key)}: found {shown(wrong['input'])}, allowed: {allowed(wrong)}"
 
 
 def _unknown_key(key: Key) -> str:
     """An unknown key with those that may stand there, and the one that was probably meant."""
-    from difflib import get_close_matches  # only when something is wrong
-
     siblings = list(_model_at(key[:-1]).model_fields)
     wanted = str(key[-1])
-    close = get_close_matches(wanted, siblings, n=1) or [
-        _dotted(other) for other in _every_key(Specialization, ()) if other[-1] == wanted
-    ]
-    meant = f" Did you mean {close[0]}?" if close else ""
-    return f"{_dotted(key)}: unknown key, allowed here: {', '.join(siblings)}.{meant}"
+    elsewhere = (_dotted(other) for other in _every_key(Specialization, ()) if other[-1] == wanted)
+    close = meant(wanted, siblings) or next(elsewhere, None)
+    hint = f" Did you mean {close}?" if close else ""
+    return f"{_dotted(key)}: unknown key, allowed here: {', '.join(siblings)}.{hint}"
 
 
 def _model_at(key: Key) -> type[BaseModel]:
@@ -204,9 +197,3 @@ def _required() -> list[str]:
 
 def _dotted(key: Key) -> str:
     return ".".join(str(part) for part in key if part != "[key]")  # pydantic's mark on the keys of a mapping
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    kind = {"str": "text", "dict": "keys with values", "NoneType": "nothing"}.get(type(value).__name__)
-    return f"{text if len(text) <= LONGEST_FOUND else text[:LONGEST_FOUND] + '...'} ({kind or type(value).__name__})"

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -13,7 +13,8 @@ from ft_assets.dataset.split import SplitFractions
 from ft_assets.errors import BadConfiguration
 from ft_assets.evaluation.gate import GateRules
 from ft_assets.training.catalogue import resolve
-from ft_assets.training.recipe import SftRecipe
+from ft_assets.training.recipe import Recipe
+from ft_assets.training.recipe_ranges import Approach
 
 FROZEN = ConfigDict(frozen=True, extra="forbid")
 PROJECT_ROOT = "project_root"  # key of the validation context: what relative paths are relative to
@@ -115,8 +116,8 @@ class Specialization(BaseModel):
     rules: Rules = Rules()
     expectations: Expectations = Expectations()
     base_model: BaseModelChoice
-    approach: Literal["sft"] = "sft"
-    recipe: SftRecipe = SftRecipe.model_validate({})
+    approach: Approach = "sft"
+    recipe: Recipe = Recipe.model_validate({})
     split: SplitFractions = Field(default_factory=SplitFractions)
     trigger: Trigger = Field(default_factory=Trigger)
     evaluation: Evaluation = Field(default_factory=Evaluation)
@@ -124,9 +125,21 @@ class Specialization(BaseModel):
     system_prompt: str | None = Field(default=None, min_length=1)
     compute: Compute = Field(default_factory=Compute)
 
-    @field_validator("approach", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _only_sft_is_built(cls, value: object) -> object:
-        if value in ("dpo", "sft+dpo"):
-            raise ValueError(f"found '{value}', allowed: sft. dpo and sft+dpo are not built yet; write approach: sft")
-        return value
+    def _the_recipe_knows_its_approach(cls, data: Any) -> Any:
+        """Defaults and ranges of a recipe follow from the approach, which is written once, beside it."""
+        if not isinstance(data, dict) or (approach := data.get("approach", "sft")) not in get_args(Approach):
+            return data
+        recipe = data.get("recipe", {})
+        return {**data, "recipe": {"approach": approach, **recipe}} if isinstance(recipe, dict) else data
+
+    @field_validator("recipe")
+    @classmethod
+    def _one_approach(cls, recipe: Recipe, info: ValidationInfo) -> Recipe:
+        approach = info.data.get("approach", recipe.approach)
+        if recipe.approach != approach:
+            raise ValueError(
+                f"its approach is {recipe.approach}, and the line's is {approach}. Write it once, in the line"
+            )
+        return recipe

@@ -10,7 +10,7 @@ from typing import Any
 
 from ft_assets.compute import compute_device, device_kind
 from ft_assets.errors import BadInput
-from ft_assets.training.recipe import SftRecipe
+from ft_assets.training.recipe import Recipe
 
 GIVEN_BY_THE_CALLER = ("snapshot", "base_id", "base_digest")
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors")
@@ -26,13 +26,13 @@ def code_version() -> str:
     return digest.hexdigest()
 
 
-def training_id(snapshot: str, recipe: SftRecipe, base_digest: str) -> str:
+def training_id(snapshot: str, recipe: Recipe, base_digest: str) -> str:
     """The name of one training's working directory: snapshot, recipe (seed included), base and code in one digest."""
     parts = [snapshot, recipe.digest(), base_digest, code_version()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def describe(given: Mapping[str, Any], recipe: SftRecipe, system_prompt: str | None, threads: int) -> dict[str, Any]:
+def describe(given: Mapping[str, Any], recipe: Recipe, system_prompt: str | None, threads: int) -> dict[str, Any]:
     """The provenance record: what the caller knows, the recipe, the code, the libraries and the machine's kind.
 
     Holds no time and no path, so that the same training on the same machine gives the same adapter digest.

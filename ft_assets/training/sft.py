@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ft_assets.chat import Chat, load_model
 from ft_assets.compute import compute_device, use_available_cores
 from ft_assets.errors import BadConfiguration, IncompleteArtifact
+from ft_assets.training.intervals import Intervals
 from ft_assets.training.packed_rows import TrainingRow, packed, tokenised
 from ft_assets.training.provenance import describe
-from ft_assets.training.recipe import Intervals, SftRecipe, derive_intervals
+from ft_assets.training.recipe import Recipe
 from ft_assets.training.watchdog import kept_log, watchdog
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def train_sft(
     base_dir: Path,
     rows_train: Sequence[TrainingRow],
     rows_validation: Sequence[TrainingRow],
-    recipe: SftRecipe,
+    recipe: Recipe,
     work_dir: Path,
     out_dir: Path,
     system_prompt: str | None,
@@ -79,8 +80,8 @@ def train_sft(
     train = packed(tokenised(rows_train, "train", chat, system_prompt, recipe.max_length), recipe.max_length)
     unseen = tokenised(rows_validation, "validation", chat, system_prompt, recipe.max_length)
     validation = packed(unseen, recipe.max_length)
-    planned = -(-len(train) // recipe.effective_batch) * recipe.num_train_epochs
-    intervals = derive_intervals(planned, recipe.num_train_epochs, recipe.early_stopping_patience, recipe.warmup_ratio)
+    planned = recipe.steps(len(train))
+    intervals = recipe.intervals(planned)
     trainer = _trainer(base_dir, chat, train, validation, recipe, intervals, work_dir / "checkpoints", on_progress)
     with _lm_head_on_answer_tokens():
         outcome = trainer.train()
@@ -94,7 +95,7 @@ def _trainer(
     chat: Chat,
     train: "Dataset",
     validation: "Dataset",
-    recipe: SftRecipe,
+    recipe: Recipe,
     intervals: Intervals,
     checkpoints: Path,
     on_progress: Callable[[dict[str, Any]], None],
@@ -120,7 +121,7 @@ def _trainer(
     return trainer
 
 
-def _arguments(recipe: SftRecipe, intervals: Intervals, checkpoints: Path, bf16: bool) -> "SFTConfig":
+def _arguments(recipe: Recipe, intervals: Intervals, checkpoints: Path, bf16: bool) -> "SFTConfig":
     from trl import SFTConfig
 
     return SFTConfig(
@@ -142,8 +143,10 @@ def _arguments(recipe: SftRecipe, intervals: Intervals, checkpoints: Path, bf16:
         lr_scheduler_type=recipe.lr_scheduler_type,
         warmup_steps=intervals.warmup_steps,
         weight_decay=recipe.weight_decay,
+        optim=recipe.optim,
+        max_grad_norm=recipe.max_grad_norm,
         # the machine; checkpointing trades time for memory that short chats do not need
-        gradient_checkpointing=False,
+        gradient_checkpointing=recipe.gradient_checkpointing,
         bf16=bf16,
         use_cpu=compute_device() == "cpu",
         # looking, keeping the best, stopping
@@ -163,7 +166,7 @@ def _arguments(recipe: SftRecipe, intervals: Intervals, checkpoints: Path, bf16:
     )
 
 
-def _adapter(recipe: SftRecipe, model: "PreTrainedModel") -> "LoraConfig":
+def _adapter(recipe: Recipe, model: "PreTrainedModel") -> "LoraConfig":
     from peft import LoraConfig
 
     context = getattr(model.config, "max_position_embeddings", None)
@@ -183,6 +186,8 @@ def _adapter(recipe: SftRecipe, model: "PreTrainedModel") -> "LoraConfig":
         r=recipe.r,
         lora_alpha=recipe.alpha,
         lora_dropout=recipe.lora_dropout,
+        use_rslora=recipe.use_rslora,
+        use_dora=recipe.use_dora,
         target_modules=names[0] if names == ["all-linear"] else names,
         task_type="CAUSAL_LM",
     )

@@ -6,35 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-import ft_assets
-from ft_assets.errors import BadConfiguration
-from ft_assets.specializations.loader import Specialization, load_specializations, recipe_digest
-
-ROOT = Path(ft_assets.__file__).parent.parent
-SHIPPED = ROOT / "ft_assets/specializations"
-LINE = """\
-name: qa-engineer
-description: Writes test cases.
-select:
-  roles: [qa-engineer]
-base_model: tiny-base
-"""
-
-
-def refusal(directory: Path) -> str:
-    with pytest.raises(BadConfiguration) as raised:
-        load_specializations(directory, ROOT)
-    return str(raised.value)
-
-
-def with_line(directory: Path, extra: str) -> Path:
-    """A directory with one specialization that has `extra` from line 6 on."""
-    (directory / "qa-engineer.yaml").write_text(LINE + extra)
-    return directory
-
-
-def loaded(directory: Path, extra: str = "") -> Specialization:
-    return load_specializations(with_line(directory, extra), ROOT)["qa-engineer"]
+from ft_assets.specializations.loader import load_specializations, recipe_digest
+from ft_assets_tests.specializations.samples import LINE, ROOT, SHIPPED, loaded, refusal, with_line
 
 
 # ---- what is shipped -------------------------------------------------------------------------------------------------
@@ -152,9 +125,12 @@ def test_an_exponent_without_a_point_is_a_number_although_yaml_reads_a_text(tmp_
         ("split: 3\n", r":6: split: found 3 \(int\), allowed: keys with values"),
         ("gate: {floors: {rougel: 0.5}}\n", r":6: gate\.floors\.rougel: found 'rougel' .*'rouge_l', 'exact_match'"),
         ("compute: {memory: lots}\n", r":6: compute\.memory: found 'lots'"),
-        ("approach: dpo\n", r":6: approach: found 'dpo', allowed: sft\. dpo and sft\+dpo are not built yet"),
-        ("approach: sft+dpo\n", r":6: approach: found 'sft\+dpo', allowed: sft"),
-        ("recipe: {method: qlora}\n", r":6: recipe\.method: method is 'qlora', allowed: lora"),
+        ("approach: ppo\n", r":6: approach: found 'ppo' \(text\), allowed: 'sft', 'dpo', 'kto' or 'sft\+dpo'"),
+        (
+            "recipe: {method: qloar}\n",
+            r":6: recipe\.method: found 'qloar' \(text\), allowed: 'full', 'lora' or 'qlora'",
+        ),
+        ("recipe: {epochs: 3}\n", r":6: recipe\.epochs: unknown key.*Did you mean num_train_epochs\?"),
         ("recipe: {learning_rate: 0.003}\n", r":6: recipe: learning_rate is 0.003, allowed 1e-05 to 0.0002"),
         ("name: qa-engineer\n", r":6: name: found twice, first in line 1; keep one"),
         ("recipe:\n  r: 4\n  r: 8\n", r":8: recipe\.r: found twice, first in line 7"),
@@ -255,6 +231,8 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path):
     "extra",
     [
         "recipe: {seed: 1}\n",
+        "recipe: {use_rslora: true}\n",
+        "approach: kto\n",
         "split: {eval_fraction: 0.2}\n",
         "rules: {filters: [max_tokens: 512]}\n",
         "system_prompt: Be short.\n",

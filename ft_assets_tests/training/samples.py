@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ft_assets.records import Message
-from ft_assets.training.recipe import SftRecipe
+from ft_assets.training.recipe import Recipe
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data" / "tiny_base"
 BASE = Path(os.environ.get("FT_ASSETS_TEST_BASE") or SHIPPED)
@@ -45,7 +45,7 @@ def commit_rows(count: int, seed: int) -> list[Row]:
     return rows
 
 
-def tiny_recipe(**knobs: object) -> SftRecipe:
+def tiny_recipe(**knobs: object) -> Recipe:
     given = {
         "r": 8,
         "target_modules": "all-linear",
@@ -55,4 +55,4 @@ def tiny_recipe(**knobs: object) -> SftRecipe:
         "max_length": 256,
         "outside_range": TINY_REASONS,
     }
-    return SftRecipe.model_validate({**given, **knobs})
+    return Recipe.model_validate({**given, **knobs})
