@@ -118,13 +118,14 @@ def unpaired_days(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[La
     version = str(lake.version("curated_examples"))
     if context.cursor == version:
         return dg.SkipReason("No day was curated since the last look.")  # nothing moved, so no event is read
+    if any_run_is_active(context.instance, "curate", "recurate", "pair"):  # it commits before it reports its days
+        return dg.SkipReason("Days are being curated or paired; looks again when that is done.")
     curated = sorted(context.instance.get_materialized_partitions(curated_examples.key))
     now = curated_stamps(lake, curated)
     used = latest_metadata(context.instance, preference_pairs.key, curated, (CURATED_STAMP,))
     changed = [day for day in curated if now[day] != used.get(day, {}).get(CURATED_STAMP, "")]
-    if not changed or any_run_is_active(context.instance, "curate", "recurate", "pair"):
-        if not changed:
-            context.update_cursor(version)
+    if not changed:
+        context.update_cursor(version)
         return dg.SkipReason(f"{len(changed)} of {len(curated)} curated days wait for their pairs.")
     requests = [range_request(days, now) for days in neighbours(changed)]
     return dg.SensorResult(run_requests=requests)
