@@ -27,7 +27,7 @@ MLFLOW_TRACKING_URI ?= sqlite:///$(ROOT)/.lake/mlflow.db
 help:
 	@echo "make demo       the whole loop on the bundled data: two models, the second because new data came in"
 	@echo "make dev        Dagster UI on :$(UI_PORT) with its daemon, MLflow UI on :$(MLFLOW_PORT)"
-	@echo "make test       every test; make test-fast: those without torch and servers, under a minute"
+	@echo "make test       every test; make test-fast: those without torch, servers and long work, under a minute"
 	@echo "make check      lint, format, types, definitions"
 
 install: $(VENV)/.installed
@@ -57,10 +57,10 @@ dev: instance
 
 # The fast ones on every core; the others one after the other, because they train on every core or start servers.
 test: test-fast
-	$(BIN)/python -m pytest -m "torch or service or gpu"
+	$(BIN)/python -m pytest -m "slow or torch or service or gpu"
 
 test-fast: install
-	$(BIN)/python -m pytest -n auto -m "not torch and not service and not gpu"
+	$(BIN)/python -m pytest -n auto -m "not slow and not torch and not service and not gpu"
 
 check: instance
 	$(BIN)/ruff check .

@@ -172,6 +172,7 @@ def test_a_manifest_that_leads_out_of_its_directory_is_not_followed(lake: Lake, 
         lake.artifact("adapter", digest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("staged_files", [1, 40])
 def test_a_process_killed_while_it_stores_leaves_nothing_visible_and_a_rerun_succeeds(
     lake: Lake, tmp_path: Path, staged_files: int

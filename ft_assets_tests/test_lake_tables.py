@@ -237,6 +237,7 @@ def test_a_scan_stays_at_the_version_at_which_it_was_opened(lake: Lake) -> None:
     assert opened.collect()["value"].to_list() == [1]
 
 
+@pytest.mark.slow
 def test_eight_processes_that_write_disjoint_days_of_a_new_table_all_succeed(lake: Lake) -> None:
     script = (  # forks before either library starts a thread, so that eight processes pay for one import
         "import os, sys\n"

@@ -45,6 +45,7 @@ def nobody(tmp_path) -> Tracking:
     return Tracking("http://127.0.0.1:9", tmp_path / "spool")
 
 
+@pytest.mark.slow
 def test_a_run_arrives_with_its_numbers_and_its_picture(tracking, database, tmp_path):
     run = tracking.client().get_run(log(tracking, "arrives"))
     assert run.info.status == "FINISHED"
@@ -70,12 +71,14 @@ def test_a_server_that_is_down_costs_seconds_and_loses_nothing(nobody, tracking)
     assert tracking.deliver() == {}
 
 
+@pytest.mark.slow
 def test_the_next_run_takes_along_what_was_waiting(nobody, tracking):
     log(nobody, "along", number="1")
     assert log(tracking, "along", number="2")
     assert len(tracking.client().search_runs([tracking.experiment_id("along")])) == 2
 
 
+@pytest.mark.slow
 def test_a_delivery_that_was_cut_off_goes_on_in_its_own_run(nobody, tracking, tmp_path):
     log(nobody, "cut")
     (waiting,) = (tmp_path / "spool").glob("*.json")

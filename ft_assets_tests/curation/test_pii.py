@@ -259,6 +259,7 @@ def test_text_made_to_backtrack_costs_what_its_length_does(unit: str) -> None:
     assert time.process_time() - started < 3
 
 
+@pytest.mark.slow
 def test_a_megabyte_of_everything_that_backtracks_finishes() -> None:
     started = time.process_time()
     masked, _ = mask_text(" ".join(unit * (1_000_000 // len(HOSTILE_UNITS) // len(unit)) for unit in HOSTILE_UNITS))
@@ -271,6 +272,7 @@ def test_a_text_that_cannot_be_read_to_its_end_goes_as_a_whole(monkeypatch: pyte
     assert mask_text("mail bob@example.com")[0] == "<UNREADABLE_1>"
 
 
+@pytest.mark.slow
 def test_a_megabyte_of_ordinary_text_finishes() -> None:
     masked, counts = mask_text("Write to bob@example.com or call +1 415 555 0134 before 2024-01-06, please.\n" * 13_000)
     assert counts == {"EMAIL": 13_000, "PHONE": 13_000}

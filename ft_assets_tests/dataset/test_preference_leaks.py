@@ -58,7 +58,7 @@ def test_pairs_that_share_nothing_are_clean(tmp_path: Path) -> None:
     refuse_leaking_preferences(snapshot(tmp_path), [])
 
 
-@pytest.mark.torch  # not torch, but half a second
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("differs", "why"),
     [

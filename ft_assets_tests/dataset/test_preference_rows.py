@@ -26,7 +26,7 @@ from ft_assets_tests.dataset.preference_samples import DAY, Row, answer, correct
 KEY, HALVES = "key", SplitFractions(eval_fraction=0.4, validation_fraction=0.2)
 WORDS = [f"word{number}" for number in range(3000)]
 FREE = Rules(most_rows_per_user=None)
-slow = pytest.mark.torch  # not torch; together they cost a second
+slow = pytest.mark.slow
 
 
 def text(draw: random.Random, words: int = 30) -> str:

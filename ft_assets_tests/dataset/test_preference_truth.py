@@ -44,7 +44,7 @@ def test_what_examples_no_longer_say_is_found(rows: list[dict], why: str) -> Non
     assert list(untrue_pairs(made(), table(rows)).values()) == [why]
 
 
-@pytest.mark.torch  # not torch, but seconds: pandera reads a schema anew for each
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "value"),
     [

@@ -131,7 +131,7 @@ def test_a_pair_is_made_once_by_its_first_origin_on_its_first_day() -> None:
     assert pairs_of(chosen, rejected, published=later).pairs.height == 1
 
 
-@pytest.mark.torch  # not torch, but a second
+@pytest.mark.slow
 def test_many_days_at_once_give_what_one_day_after_the_other_gives() -> None:
     draw = random.Random(5)
     days = [f"2026-03-{day:02d}" for day in range(1, 7)]

@@ -83,6 +83,7 @@ def test_99_new_samples_start_nothing_and_the_sensor_says_so(
     assert "qa-engineer 99 of 100" in result.skip_message
 
 
+@pytest.mark.slow
 def test_100_new_samples_ask_for_one_run_per_state_of_the_data(
     lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -92,6 +93,7 @@ def test_100_new_samples_ask_for_one_run_per_state_of_the_data(
     assert first[0].run_key == second[0].run_key, "the same state of the data is the same run"
 
 
+@pytest.mark.slow
 def test_a_line_with_a_run_under_way_waits_for_it(
     lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -104,6 +106,7 @@ def test_a_line_with_a_run_under_way_waits_for_it(
     assert started.run_id[:8] in result.skip_message
 
 
+@pytest.mark.slow
 def test_after_two_failed_runs_on_the_same_data_it_waits_for_data_or_recipe(
     lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -118,6 +121,7 @@ def test_after_two_failed_runs_on_the_same_data_it_waits_for_data_or_recipe(
     assert "did not train" in result.skip_message
 
 
+@pytest.mark.slow
 def test_what_a_successful_training_consumed_is_not_new_any_more(
     lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -129,6 +133,7 @@ def test_what_a_successful_training_consumed_is_not_new_any_more(
     assert "qa-engineer 0 of 100" in tick(new_high_score_samples, instance, resources).skip_message
 
 
+@pytest.mark.slow
 def test_nothing_is_read_while_the_tables_are_unchanged(
     lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any], tmp_path: Path
 ) -> None:

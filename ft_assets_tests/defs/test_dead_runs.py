@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from ft_assets.defs.dead_runs import end_dead_runs
 
@@ -23,6 +24,7 @@ with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_ended_and_its_slot_is_free_again(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text("concurrency: {pools: {granularity: op, default_limit: 1}}\n")
     child = subprocess.Popen(

@@ -71,6 +71,7 @@ def report(instance: dg.DagsterInstance, day: str = FIRST) -> dict[str, Any]:
     return {name: value.value for name, value in made.metadata.items()}
 
 
+@pytest.mark.slow
 def test_without_an_endpoint_nothing_is_judged_and_nothing_is_written(
     lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:

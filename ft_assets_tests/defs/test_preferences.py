@@ -56,7 +56,7 @@ def test_the_graph_says_how_far_back_a_day_reads() -> None:
     assert (keys[0], keys[-1], len(keys)) == ("2026-03-01", "2026-03-31", MOST_LOOK_BACK_DAYS + 1)
 
 
-@pytest.mark.torch  # not torch, but a second of real runs
+@pytest.mark.slow
 def test_a_week_is_one_run_that_pairs_across_its_days(
     lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -75,7 +75,7 @@ def test_a_week_is_one_run_that_pairs_across_its_days(
     assert report(instance, "2026-03-05")["dagster/row_count"] == 0
 
 
-@pytest.mark.torch  # not torch, but a second of real runs
+@pytest.mark.slow
 def test_the_first_days_of_all_have_pairs_though_none_are_before_them(
     lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -85,7 +85,7 @@ def test_the_first_days_of_all_have_pairs_though_none_are_before_them(
     assert lake.scan("preference_pairs").collect().height == 2
 
 
-@pytest.mark.torch  # not torch, but a second of real runs
+@pytest.mark.slow
 def test_a_day_that_is_made_again_has_exactly_its_pairs_of_now(
     lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -105,7 +105,7 @@ def test_a_day_that_is_made_again_has_exactly_its_pairs_of_now(
     assert lake.scan("preference_pairs").collect()["origin"].to_list() == ["correction"]
 
 
-@pytest.mark.torch  # not torch, but a second of real runs
+@pytest.mark.slow
 def test_pairs_that_are_none_are_found_in_the_table(
     lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -117,7 +117,7 @@ def test_pairs_that_are_none_are_found_in_the_table(
     assert failing(checks)[0] == "every_pair_has_two_different_sides"
 
 
-@pytest.mark.torch  # not torch, but a second of real runs
+@pytest.mark.slow
 def test_a_side_that_is_a_copy_of_an_earlier_example_is_found_in_the_table_of_copies(
     lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -129,7 +129,7 @@ def test_a_side_that_is_a_copy_of_an_earlier_example_is_found_in_the_table_of_co
     assert said(lake.scan("preference_pairs").collect()) == [("A", "B")]
 
 
-@pytest.mark.torch  # not torch, but a second of real runs
+@pytest.mark.slow
 def test_curated_days_and_days_that_look_back_on_them_are_asked_for_and_no_others(
     lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:

@@ -97,6 +97,7 @@ def test_models_scored_on_different_rows_are_not_compared():
         decide(rows([1.0] * 60), rows([1.0] * 59), None, RULES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_clusters", [50, 90])
 def test_equal_models_are_promoted_in_less_than_one_case_in_twenty(n_clusters: int):
     generator, tries, promoted = np.random.default_rng(20), 240, 0
