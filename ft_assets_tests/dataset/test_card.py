@@ -207,7 +207,7 @@ def test_preference_pairs_are_counted_by_side(tmp_path: Path):
     assert preferences_by_side(tmp_path) == {"train": 2, "validation": 0, "eval": 1}
 
 
-@pytest.mark.service  # matplotlib: a second to import
+@pytest.mark.slow
 @pytest.mark.parametrize("days", [1, 9, 300])
 def test_the_card_with_its_pictures_is_the_same_every_time_and_small(
     mixed: pl.DataFrame, made: tuple[Path, SnapshotSummary], subject: Subject, tmp_path: Path, days: int

@@ -23,7 +23,7 @@ from ft_assets.dataset.expectations_figures import (
 )
 from ft_assets.dataset.expectations_limits import DEFAULT, Expectations, HardFloor
 
-slow = pytest.mark.service  # Great Expectations: three seconds to import
+slow = pytest.mark.slow
 LINE = Line("qa-engineer", ("qa-engineer",), ("test_cases", "bug_identification"), minimum_examples=10)
 
 

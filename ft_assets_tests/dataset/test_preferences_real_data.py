@@ -23,7 +23,7 @@ from ft_assets_tests.dataset.preference_samples import LATER, SCHEMA
 
 DATA = Path(ft_assets.__file__).parents[2] / "shared" / "data"
 pytestmark = [
-    pytest.mark.torch,  # not torch, but seconds
+    pytest.mark.slow,
     pytest.mark.skipif(not DATA.is_dir(), reason="the folder with real data is not there"),
 ]
 DAY, RECORDS = "2026-01-05", 883

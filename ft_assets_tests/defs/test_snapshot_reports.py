@@ -25,7 +25,7 @@ from ft_assets.lake import Lake
 from ft_assets_tests.defs.test_data_wing import evaluation, run_days
 
 LINE = "qa-engineer"
-slow = pytest.mark.service  # Great Expectations and matplotlib: six seconds of CPU time
+slow = pytest.mark.slow
 
 
 @pytest.fixture
