@@ -73,6 +73,8 @@ def lora_checkpoint(
     """
     from ft_assets.dataset.rows import read_side
     from ft_assets.training.catalogue import resolve
+    from ft_assets.training.checkpoint_s3 import checkpoint_store
+    from ft_assets.training.checkpoint_saver import CheckpointSaver
     from ft_assets.training.loss_plot import loss_curve
     from ft_assets.training.provenance import training_id
     from ft_assets.training.recipe_overrides import with_overrides
@@ -90,13 +92,17 @@ def lora_checkpoint(
     sides = {side: read_side(snapshot.path, side) for side in ("train", "validation")}
     for warning in refuse_senseless(spec, recipe, len(sides["train"]), len(sides["validation"])):
         context.log.warning(warning)
+    training = training_id(snapshot.digest, recipe, base.digest)
+    work_dir = lake.work_dir("training", training)
+    checkpoints = checkpoint_store(lake.url, work_dir, training)
     with tempfile.TemporaryDirectory() as folder:
         result = train_sft(
             base_dir=base.path,
             rows_train=sides["train"],
             rows_validation=sides["validation"],
             recipe=recipe,
-            work_dir=lake.work_dir("training", training_id(snapshot.digest, recipe, base.digest)),
+            work_dir=work_dir,
+            saver=CheckpointSaver(checkpoints, on_alert=context.log.error),
             out_dir=Path(folder),
             system_prompt=spec.system_prompt,
             on_progress=lambda progress: context.log.info(progress_line(progress)),

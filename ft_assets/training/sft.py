@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ft_assets.chat import Chat, load_model
 from ft_assets.compute import compute_device, use_available_cores
-from ft_assets.errors import BadConfiguration, IncompleteArtifact
+from ft_assets.errors import BadConfiguration
+from ft_assets.training.checkpoint_callback import sealing
+from ft_assets.training.checkpoint_saver import CheckpointSaver
 from ft_assets.training.intervals import Intervals
 from ft_assets.training.packed_rows import TrainingRow, packed, tokenised
 from ft_assets.training.provenance import describe
@@ -56,6 +57,7 @@ def train_sft(
     rows_validation: Sequence[TrainingRow],
     recipe: Recipe,
     work_dir: Path,
+    saver: CheckpointSaver,
     out_dir: Path,
     system_prompt: str | None,
     on_progress: Callable[[dict[str, Any]], None],
@@ -63,10 +65,11 @@ def train_sft(
 ) -> TrainingResult:
     """Trains an adapter and writes it to `out_dir`: weights, config, `training_log.json`, `provenance.json`.
 
-    The checkpoint with the lowest validation loss is the one that is kept; checkpoints lie under `work_dir`, and those
-    of an earlier attempt are removed. Random are the adapter's first weights, the order of rows and dropout, all from
-    `recipe.seed`: the same machine, thread count and libraries give the same bytes. `provenance` names at least
-    `snapshot`, `base_id` and `base_digest`. `on_progress` gets step, steps and the losses of each log entry.
+    The checkpoint with the lowest validation loss is the one that is kept. A run that was cut off goes on from the
+    newest valid checkpoint of `saver`, whose files lie under `work_dir`, and ends with the same bytes. Random are the
+    adapter's first weights, the order of rows and dropout, all from `recipe.seed`: the same machine, thread count and
+    libraries give the same bytes. `provenance` names at least `snapshot`, `base_id` and `base_digest`. `on_progress`
+    gets step, steps and the losses of each log entry.
 
     Raises:
         BadInput: a side is empty, a row is too long or holds no answer, or `provenance` lacks an id.
@@ -82,10 +85,11 @@ def train_sft(
     validation = packed(unseen, recipe.max_length)
     planned = recipe.steps(len(train))
     intervals = recipe.intervals(planned)
-    trainer = _trainer(base_dir, chat, train, validation, recipe, intervals, work_dir / "checkpoints", on_progress)
+    trainer = _trainer(base_dir, chat, train, validation, recipe, intervals, work_dir, saver, on_progress)
     with _lm_head_on_answer_tokens():
         outcome = trainer.train()
-    result = _result(trainer, outcome.training_loss, planned, intervals, time.monotonic() - started)
+    seconds = trainer.seconds_before + time.monotonic() - started
+    result = _result(trainer, outcome.training_loss, planned, intervals, seconds)
     _save(trainer, out_dir, result, made_from)
     return result
 
@@ -97,17 +101,18 @@ def _trainer(
     validation: "Dataset",
     recipe: Recipe,
     intervals: Intervals,
-    checkpoints: Path,
+    work_dir: Path,
+    saver: CheckpointSaver,
     on_progress: Callable[[dict[str, Any]], None],
 ) -> "SFTTrainer":
     from transformers import EarlyStoppingCallback, PrinterCallback
     from trl import SFTTrainer
 
-    shutil.rmtree(checkpoints, ignore_errors=True)  # one of an earlier attempt could be taken for the best of this one
     model = load_model(base_dir)
-    trainer = SFTTrainer(
+    trainer = sealing(SFTTrainer)(
+        saver=saver,
         model=model,
-        args=_arguments(recipe, intervals, checkpoints, bf16=model.dtype.itemsize == 2),
+        args=_arguments(recipe, intervals, work_dir, bf16=model.dtype.itemsize == 2),
         train_dataset=train,
         eval_dataset=validation,
         processing_class=chat.tokenizer,
@@ -121,11 +126,11 @@ def _trainer(
     return trainer
 
 
-def _arguments(recipe: Recipe, intervals: Intervals, checkpoints: Path, bf16: bool) -> "SFTConfig":
+def _arguments(recipe: Recipe, intervals: Intervals, work_dir: Path, bf16: bool) -> "SFTConfig":
     from trl import SFTConfig
 
     return SFTConfig(
-        output_dir=str(checkpoints),
+        output_dir=str(work_dir),
         seed=recipe.seed,
         # rows and batches: already tokenised and packed; the packing flag makes the collator restart positions
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -155,7 +160,7 @@ def _arguments(recipe: Recipe, intervals: Intervals, checkpoints: Path, bf16: bo
         eval_on_start=True,
         save_strategy="steps",
         save_steps=intervals.save_steps,
-        save_total_limit=2,
+        restore_callback_states_from_checkpoint=True,  # early stopping goes on counting; the saver prunes
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
@@ -217,11 +222,6 @@ def _result(
     trainer: "SFTTrainer", train_loss: float, planned: int, intervals: Intervals, seconds: float
 ) -> TrainingResult:
     state = trainer.state
-    if state.best_model_checkpoint is None or not Path(state.best_model_checkpoint).is_dir():
-        raise IncompleteArtifact(  # transformers only warns, and goes on with the last weights
-            f"the best checkpoint, {state.best_model_checkpoint}, is gone from the working directory, so the adapter "
-            "at hand is not the one that was chosen. Run again, and let nothing clean that directory meanwhile."
-        )
     history = kept_log(state.log_history)
     return TrainingResult(
         steps=state.global_step,

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from ft_assets.chat import Chat, load_model
 from ft_assets.errors import BadConfiguration, BadInput
 from ft_assets.lake import directory_digest
+from ft_assets.training.checkpoint_saver import CheckpointSaver
+from ft_assets.training.checkpoint_store import LocalCheckpoints
 from ft_assets.training.packed_rows import tokenised
 from ft_assets.training.sft import TrainingResult, train_sft
 from ft_assets.training.watchdog import TrainingDiverged
@@ -15,6 +18,7 @@ from ft_assets_tests.training.samples import BASE, TINY_REASONS, commit_rows, ne
 
 pytestmark = [pytest.mark.torch, needs_base]
 
+NOWHERE = CheckpointSaver(LocalCheckpoints(Path("nowhere"), "7" * 64))
 GIVEN = {"snapshot": "5" * 64, "base_id": "tiny-base", "base_digest": "b" * 64}
 
 
@@ -25,6 +29,7 @@ def train(folder: Path, count: int = 60, progress: list | None = None, **knobs: 
         rows_validation=commit_rows(12, 2),
         recipe=tiny_recipe(**knobs),
         work_dir=folder / "work",
+        saver=CheckpointSaver(LocalCheckpoints(folder / "work", "7" * 64)),
         out_dir=folder / "adapter",
         system_prompt="You write commit messages.",
         on_progress=(progress if progress is not None else []).append,
@@ -90,7 +95,7 @@ def test_the_run_evaluates_and_saves_as_often_as_its_intervals_say(trained):
     assert steps[0] == 0
     assert len(steps) - 1 >= min(9, result.planned_steps)
     assert result.best_step in steps
-    assert len(list((folder / "work" / "checkpoints").glob("checkpoint-*"))) in (1, 2)
+    assert len(list((folder / "work").glob("checkpoint-*"))) in (2, 3)
     assert [entry["step"] for entry in progress if "eval_loss" in entry] == steps
     assert all(entry["steps"] == result.planned_steps for entry in progress)
 
@@ -104,11 +109,15 @@ def test_the_same_seed_gives_the_same_artifact_and_another_seed_another_one(trai
     assert len({hashlib.sha256(path.read_bytes()).hexdigest() for path in weights}) == 2
 
 
-def test_checkpoints_of_an_earlier_attempt_are_not_taken_for_this_ones(tmp_path):
-    stale = tmp_path / "work" / "checkpoints" / "checkpoint-999"
-    stale.mkdir(parents=True)
-    train(tmp_path, count=12, num_train_epochs=1)
-    assert not stale.exists()
+def test_a_run_after_the_end_trains_nothing_and_gives_the_same_artifact(trained, tmp_path):
+    result, folder, _ = trained
+    shutil.copytree(folder / "work", tmp_path / "work")
+    (tmp_path / "work" / "checkpoint-999").mkdir()  # torn: never taken
+    progress: list = []
+    again = train(tmp_path, progress=progress)
+    assert directory_digest(tmp_path / "adapter") == directory_digest(folder / "adapter")
+    assert (again.steps, again.best_step, again.train_loss) == (result.steps, result.best_step, result.train_loss)
+    assert not [entry for entry in progress if "loss" in entry]
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_saves_nothing(tmp_path):
@@ -127,4 +136,4 @@ def test_modules_or_a_length_that_the_base_does_not_have_are_refused(tmp_path):
 
 def test_an_adapter_that_could_not_be_traced_is_not_trained(tmp_path):
     with pytest.raises(BadInput, match="provenance lacks base_id, base_digest"):
-        train_sft(BASE, [], [], tiny_recipe(), tmp_path, tmp_path, None, print, {"snapshot": "s"})
+        train_sft(BASE, [], [], tiny_recipe(), tmp_path, NOWHERE, tmp_path, None, print, {"snapshot": "s"})

@@ -1,0 +1,163 @@
+"""A small real training that is killed as its arguments say, and resumed until it ends. Run as a script.
+
+torch and trl are loaded once and every attempt is a fork, because loading them costs more than the training.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ft_assets_tests.training.samples import BASE, commit_rows
+
+STOPPED_EARLY_AT = 8
+LIMIT_BYTES = 20_000  # no file may grow past it: the disk is full
+
+
+def trainer_for(work_dir: Path, fault: str) -> Any:
+    """A trainer with dropout and accumulation 4; the first of its looks counts as the best, so step 8 is the last."""
+    import torch
+    from peft import LoraConfig
+    from transformers import EarlyStoppingCallback, PrinterCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from ft_assets.chat import Chat, load_model
+    from ft_assets.training.checkpoint_callback import sealing
+    from ft_assets.training.checkpoint_saver import CheckpointSaver
+    from ft_assets.training.checkpoint_store import LocalCheckpoints
+    from ft_assets.training.packed_rows import packed, tokenised
+
+    torch.manual_seed(0)
+    chat = Chat(BASE)
+    model = load_model(BASE)
+    trainer = sealing(SFTTrainer)(
+        saver=CheckpointSaver(LocalCheckpoints(work_dir, "7" * 64)),
+        model=model,
+        args=SFTConfig(
+            output_dir=str(work_dir),
+            max_steps=12,
+            per_device_train_batch_size=1,
+            gradient_accumulation_steps=4,
+            learning_rate=1e-3,
+            max_length=128,
+            packing=True,
+            packing_strategy="bfd",
+            dataset_kwargs={"skip_prepare_dataset": True},
+            gradient_checkpointing=False,
+            bf16=model.dtype.itemsize == 2,
+            use_cpu=True,
+            eval_strategy="steps",
+            eval_steps=2,
+            eval_on_start=True,
+            save_strategy="steps",
+            save_steps=2,
+            logging_steps=3,  # saves fall between two entries of the log
+            load_best_model_at_end=True,
+            metric_for_best_model="eval_loss",
+            greater_is_better=True,
+            restore_callback_states_from_checkpoint=True,
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+        ),
+        train_dataset=packed(tokenised(commit_rows(40, 1), "train", chat, None, 128), 128),
+        eval_dataset=packed(tokenised(commit_rows(4, 2), "validation", chat, None, 128), 128),
+        processing_class=chat.tokenizer,
+        peft_config=LoraConfig(r=4, lora_alpha=8, lora_dropout=0.1, target_modules="all-linear", task_type="CAUSAL_LM"),
+        callbacks=[EarlyStoppingCallback(3), _fault(fault)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _fault(faults: str) -> Any:
+    """`KILL:5`, `TERM:5`: in the middle of step 5; `FULL:4`: no space when step 4 is saved; `SAVED:8`: killed after it.
+
+    Several in one attempt: `FULL:4+KILL:6`.
+    """
+    from transformers import TrainerCallback
+
+    at = {name: int(step) for name, _, step in (fault.partition(":") for fault in faults.split("+")) if step}
+
+    class Fault(TrainerCallback):
+        def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            for name in ("KILL", "TERM"):
+                if at.get(name) == state.global_step + 1:
+                    os.kill(os.getpid(), getattr(signal, f"SIG{name}"))
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            limit = LIMIT_BYTES if at.get("FULL") == state.global_step else resource.RLIM_INFINITY
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if at.get("SAVED") == state.global_step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return Fault()
+
+
+def _train(work_dir: Path, fault: str) -> None:
+    from ft_assets.training.watchdog import kept_log
+
+    trainer = trainer_for(work_dir, fault)
+    outcome = trainer.train()
+    trainer.model.save_pretrained(str(work_dir / "adapter"))
+    last = work_dir / f"checkpoint-{STOPPED_EARLY_AT}"
+    files = {
+        "best adapter": work_dir / "adapter" / "adapter_model.safetensors",
+        **{
+            name: last / name for name in ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+        },
+    }
+    result = {
+        **{name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if path.exists()},
+        "steps": trainer.state.global_step,
+        "best_step": trainer.state.best_global_step,
+        "best_from": trainer.state.best_model_checkpoint,
+        "train_loss": outcome.training_loss,
+        "log": kept_log(trainer.state.log_history),
+    }
+    (work_dir / "result.json").write_text(json.dumps(result))
+
+
+def _attempt(work_dir: Path, fault: str) -> str:
+    """How one attempt went: `ended`, `SIGKILL`, or the name of the error that ended it."""
+    if (child := os.fork()) == 0:
+        code = 1
+        try:
+            _train(work_dir, fault)
+            code = 0
+        except Exception as error:
+            print(repr(error), file=sys.stderr)
+            (work_dir / "error").write_text(type(error).__name__)
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return "ended" if status == 0 else (work_dir / "error").read_text()
+
+
+def main(root: Path, trainings: Sequence[str]) -> None:
+    """One training for each argument, such as `KILL:5,none`: its attempts in order, in a directory of its own."""
+    import peft  # noqa: F401
+    import torch
+    import trl  # noqa: F401
+
+    torch.set_num_threads(1)
+    told = {}
+    for number, training in enumerate(trainings):
+        work_dir = root / str(number)
+        work_dir.mkdir(parents=True)
+        told[training] = {"attempts": [_attempt(work_dir, fault) for fault in training.split(",")]}
+        told[training]["result"] = json.loads((work_dir / "result.json").read_text())
+    (root / "told.json").write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
