@@ -46,21 +46,12 @@ class Limit:
         return max(self.least, math.floor(self.share * rows))
 
 
-def with_users(rows: "pl.DataFrame", curated: "pl.LazyFrame | pl.DataFrame") -> "pl.DataFrame":
-    """The rows with `user_id` from `curated`, where they lack it, and with USER."""
+def with_users(rows: "pl.DataFrame") -> "pl.DataFrame":
+    """The rows with USER: their `user_id` without case and blanks, so that its variants are one user."""
     import polars as pl
 
     from ft_assets.user_names import same_user
 
-    if "user_id" not in rows.columns:
-        lazy = curated.lazy()
-        user = pl.col("user_id") if "user_id" in lazy.collect_schema() else pl.lit(None, pl.String)
-        named = (
-            lazy.select("day", "example_id", user_id=user)
-            .unique(["day", "example_id"], keep="first", maintain_order=True)
-            .collect()
-        )
-        rows = rows.join(named, on=["day", "example_id"], how="left", maintain_order="left")
     return rows.with_columns(same_user(pl.col("user_id")).alias(USER))
 
 

@@ -94,7 +94,7 @@ def preference_rows(
     kept = after(_asked_on_one_side(sided, rows)).join(
         living.select("example_id", "user_id", "origin", "gap"), on="example_id", maintain_order="left"
     )
-    kept = with_users(after(_best_of_each_prompt(kept, most_pairs_per_prompt)), curated)
+    kept = with_users(after(_best_of_each_prompt(kept, most_pairs_per_prompt)))
     limits, before = limits_of(rules, fractions), -1
     while before != kept.height:  # with fewer pairs a text may be no idiom any more, and a share may be smaller
         before = kept.height

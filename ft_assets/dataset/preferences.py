@@ -24,7 +24,7 @@ from ft_assets.dataset.preference_scores import CONFLICTING, FAULTY, SAME_ANSWER
 from ft_assets.dataset.texts import comparable
 from ft_assets.errors import BadInput
 
-__all__ = ["PreferenceRules", "Preferences", "affected_days", "days_in_reach", "pairs_of_days", "same_answers"]
+__all__ = ["PreferenceRules", "Preferences", "days_in_reach", "pairs_of_days", "same_answers"]
 
 NO_ORIGINAL, ALREADY = "no_original_answer", "pair_is_there_already"
 READ = (
@@ -91,16 +91,6 @@ def days_in_reach(days: Collection[str], lookback_days: int) -> list[str]:
     """These days and those before them that an answer of their pairs may be of, sorted."""
     reached = {date.fromisoformat(day) - timedelta(days=back) for day in days for back in range(lookback_days + 1)}
     return [day.isoformat() for day in sorted(reached)]
-
-
-def affected_days(changed: Collection[str], lookback_days: int, made: Collection[str]) -> list[str]:
-    """Which of the days that were `made` have pairs that may use an answer of a `changed` day, sorted.
-
-    A correction or a rating that comes late changes the examples of day X, and with them the pairs of X and of the
-    `lookback_days` after it, whose earlier answer may be of X.
-    """
-    reached = {date.fromisoformat(day) + timedelta(days=ahead) for day in changed for ahead in range(lookback_days + 1)}
-    return sorted({day.isoformat() for day in reached} & set(made))
 
 
 def same_answers(one: pl.Series, other: pl.Series) -> pl.Series:

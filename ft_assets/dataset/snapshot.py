@@ -70,7 +70,7 @@ def choose(
     unasked = drop_golden(rows, golden, texts)
     sided = assign_sides(unasked.rows, split_key, fractions.eval_fraction, fractions.validation_fraction, ledger)
     wide = limits_of(rules, fractions, slack=2)
-    roomy = leave_room_in_groups(with_users(sided.rows, curated), wide, split_key, previous)
+    roomy = leave_room_in_groups(with_users(sided.rows), wide, split_key, previous)
     single = one_per_group(roomy.rows, previous)
     clean = drop_copies(single.rows, golden, texts)
     steps = [selected, filtered, telling, unasked, sided, roomy, single, clean]

@@ -21,7 +21,7 @@ def frame(users: list[str | None], **columns: Any) -> pl.DataFrame:
     names = [f"e{number:06d}" for number in range(len(users))]
     values = {"side": "train", "source": "web", "human_verified": False, "quality_score": 0.9, "day": "2026-01-05"}
     made = pl.DataFrame({"example_id": names, "user_id": pl.Series(users, dtype=pl.String), "duplicate_group": names})
-    return with_users(made.with_columns(pl.lit(value).alias(name) for name, value in (values | columns).items()), made)
+    return with_users(made.with_columns(pl.lit(value).alias(name) for name, value in (values | columns).items()))
 
 
 def kept(rows: pl.DataFrame, rules: Rules, fractions: SplitFractions = TRAIN_ONLY, **more: Any) -> pl.DataFrame:

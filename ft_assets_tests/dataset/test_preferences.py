@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from ft_assets.dataset.preference_schema import PREFERENCE_PAIRS, PREFERENCE_SCHEMA
-from ft_assets.dataset.preferences import PreferenceRules, Preferences, affected_days, days_in_reach, pairs_of_days
+from ft_assets.dataset.preferences import PreferenceRules, Preferences, days_in_reach, pairs_of_days
 from ft_assets.errors import BadInput
 from ft_assets.validated import validated
 from ft_assets_tests.dataset.preference_samples import DAY, answer, corrected, said, table
@@ -155,10 +155,8 @@ def test_many_days_at_once_give_what_one_day_after_the_other_gives() -> None:
     assert shuffled.pairs.equals(at_once.pairs)
 
 
-def test_days_before_and_behind_a_day() -> None:
+def test_days_before_a_day() -> None:
     assert days_in_reach(["2026-03-02"], 2) == ["2026-02-28", "2026-03-01", "2026-03-02"]
-    made = ["2026-01-01", "2026-03-01", "2026-03-31", "2026-04-01"]
-    assert affected_days(["2026-03-01"], 30, made) == ["2026-03-01", "2026-03-31"]
 
 
 def test_a_table_of_an_earlier_version_is_refused_with_its_remedy() -> None:

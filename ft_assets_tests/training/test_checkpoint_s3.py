@@ -12,7 +12,7 @@ from ft_assets.training.checkpoint_store import LocalCheckpoints
 from ft_assets_tests.training.kill_at_io import FILES, TRAINING, content_of, save
 
 pytestmark = pytest.mark.service
-UNDER = f"lake/work/training/{TRAINING}/"
+UNDER = "/".join(["lake", "work", "training", TRAINING, ""])
 
 
 def node(bucket: str, work_dir: Path, keep_last: int = 1) -> CheckpointSaver:
