@@ -10,7 +10,7 @@ the machine does and is not judged. The parts:
 end_to_end     `dg launch --job curate` over the thirty days as one run, through the real assets with their checks,
                against plain_pipeline.py, which does the same work list; also how cost and memory grow with the rows
 days           the thirty days of a million rows, one run per day in order: the thirtieth against the second
-overhead       what Dagster and the lake add to the inner functions on the same data in one process
+overhead       what Dagster and the lake add to a plain Python process with the same functions on the same data
 reading        landing files to typed rows, against the plain pipeline's reading; `pandas.read_json`, which only
                parses, is printed beside
 validation     pandera on the curated frame, against Great Expectations with equivalent rules

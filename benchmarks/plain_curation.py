@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd  # noqa: TID253 - what this pipeline is made of
+from plain_faults import faults_of
 from plain_masking import PlainMasker
 from plain_near_duplicates import PlainNearDuplicates
 from plain_reading import Rejection
@@ -29,7 +30,7 @@ LABELS = (
 )  # fmt: skip
 COLUMNS = (
     "example_id", *LABELS, "prompt_id", "answer_id", "messages", "high_score", "quality_score", "corrected", "masked",
-    "duplicate_group", "cluster_id", "n_tokens",
+    "duplicate_group", "cluster_id", "n_tokens", "faults",
 )  # fmt: skip
 
 Turn = dict[str, Any]
@@ -65,6 +66,8 @@ class PlainCuration:
             raw = raw.assign(messages=turns, reason=reasons, **scores(raw))
             rejections = rejected(raw[raw["reason"] != ""])
             raw = raw[raw["reason"] == ""].reset_index(drop=True)
+        with self._stage("faults"):
+            raw = without_faulty(raw)
         with self._stage("mask"):
             raw = masked(raw)
         with self._stage("exact_duplicates"):
@@ -157,6 +160,18 @@ def scores(raw: pd.DataFrame) -> dict[str, pd.Series]:
     passes &= (expert != 0) & signals.notna().any(axis=1)
     quality = signals.mean(axis=1).where(~corrected, 1.0)
     return {"high_score": passes | corrected, "quality_score": quality, "corrected": corrected}
+
+
+def without_faulty(raw: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the faults of their answers; who has one is no high score, unless an expert wrote or took it."""
+    asked = [
+        next((turn["content"] for turn in reversed(turns) if turn["role"] == "user"), "") for turns in raw["messages"]
+    ]
+    pairs = zip(raw["messages"], asked, raw["task_type"], strict=True)
+    found = [faults_of(turns[-1]["content"], prompt, task in CLOSED_TASKS) for turns, prompt, task in pairs]
+    vouched = raw["corrected"] | (raw["expert_verdict"] == "accept")
+    faulty = np.array([bool(names) for names in found], dtype=bool)
+    return raw.assign(faults=found, high_score=raw["high_score"] & (vouched | ~faulty))
 
 
 def masked(raw: pd.DataFrame) -> pd.DataFrame:

@@ -4,9 +4,9 @@
 
 Reads LAKE/landing/<day>/*.jsonl day by day and writes OUT/raw, OUT/curated and OUT/rejections as one Parquet file per
 day. Per day: JSON lines to typed columns, reasons for what cannot be read, one spelling of every text (NFC), structure
-rules, the high-score rule, masking, exact duplicates by SHA-256, near-duplicates of prompt and answer over all days
-so far, clusters with conversations and equal prompts, token counts; then the two checks that the job has, too (no
-secret is left, every record is accounted for) and validation of the output with Great Expectations.
+rules, the high-score rule, faults of answers, masking, exact duplicates by SHA-256, near-duplicates of prompt and
+answer over all days so far, clusters with conversations and equal prompts, token counts; then the two checks that the
+job has, too (no secret is left, every record is accounted for) and validation of the output with Great Expectations.
 
 It is plain, not slow on purpose: columns where pandas has them, compiled patterns, `MinHash.generator`, the batch and
 fast form of the tokenizer, JSON by the line because that is cheaper than `pandas.read_json`. It keeps its index in
@@ -96,7 +96,7 @@ def validate_output(folder: Path, days: list[str]) -> None:
     """Great Expectations on the whole output, once, without the texts."""
     from plain_validation import rules, validate  # noqa: PLC0415 - its import costs two CPU-seconds
 
-    frame = pd.read_parquet(folder, columns=[name for name in COLUMNS if name != "messages"])
+    frame = pd.read_parquet(folder, columns=[name for name in COLUMNS if name not in ("messages", "faults")])
     filled = ("example_id", "interaction_id", "day", "high_score", "cluster_id", "n_tokens")
     ranges = {"quality_score": (0.0, 1.0), "n_tokens": (1.0, 1e6), "rating": (1.0, 5.0)}
     for failure in validate(frame, rules(days, filled, ("example_id", "prompt_id", "cluster_id"), ranges)):
