@@ -159,8 +159,8 @@ def overhead(place: Workplace, asked: argparse.Namespace, report: Report) -> Non
     report.data["overhead"] = {"rows": rows, "whole": whole, "inner": inner}
     stage, run = statistics.median(each["total"] for each in inner), statistics.median(whole)
     print(f"    {', '.join(f'{name} {taken:.1f}' for name, taken in inner[-1].items())}")
-    print(f"    added: {run - stage:.1f} CPU-s, {(run - stage) / run:.0%} of the whole run")
-    report.judge("what Dagster and the lake add, share of the stage", (run - stage) / stage, MOST_OVERHEAD)
+    print(f"    added: {run - stage:.1f} CPU-s, {(run - stage) / stage:.0%} of what the functions take alone")
+    report.judge("what Dagster and the lake add, share of the stage's CPU", (run - stage) / run, MOST_OVERHEAD)
 
 
 def against_a_peer(part: str, ours: str, peer: str, bar: float) -> Callable[..., None]:
