@@ -28,10 +28,14 @@ from ft_assets.evaluation.suites import golden_items
 from ft_assets.ingest.landing import ingest_day
 from ft_assets.lake import Lake
 from ft_assets.specializations.loader import load_specializations
-from ft_assets.training.sft import train_sft
+from ft_assets.training.checkpoint_saver import CheckpointSaver
+from ft_assets.training.checkpoint_store import LocalCheckpoints
+from ft_assets.training.stage_data import SideRows, TrainingRows
+from ft_assets.training.train import train
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEC = load_specializations(ROOT / "ft_assets" / "specializations", ROOT)["software-developer"]
+PROMPT = SPEC.system_prompt.as_written()
 BASE = ROOT / "data" / "tiny_base"
 
 
@@ -52,7 +56,7 @@ def snapshot_of(batches: list[str], folder: Path) -> Path:
     out = folder / "snapshot"
     out.mkdir()
     golden = golden_rows(SPEC.evaluation.golden_set)
-    build_snapshot(examples, SPEC.select, "ft_assets", SPEC.split, golden, SPEC.system_prompt, out)
+    build_snapshot(examples, SPEC.select, "ft_assets", SPEC.split, golden, PROMPT, out)
     return out
 
 
@@ -61,7 +65,7 @@ def scores(adapter: Path | None, items: list[EvalItem]) -> list[RowScore]:
         BASE,
         adapter,
         items,
-        SPEC.system_prompt,
+        PROMPT,
         SPEC.evaluation.max_new_tokens,
         lambda *_: None,
         model_digest=str(adapter),
@@ -71,16 +75,16 @@ def scores(adapter: Path | None, items: list[EvalItem]) -> list[RowScore]:
 
 def trained(snapshot: Path, seed: int, folder: Path) -> Path:
     recipe = SPEC.recipe.model_copy(update={"seed": seed})
-    train_sft(
-        BASE,
-        read_side(snapshot, "train"),
-        read_side(snapshot, "validation"),
-        recipe,
-        folder / "work",
-        folder / "adapter",
-        SPEC.system_prompt,
-        lambda _: None,
-        {"snapshot": snapshot.name, "base_id": "tiny-base", "base_digest": "shipped"},
+    train(
+        base_dir=BASE,
+        rows=TrainingRows(SideRows(read_side(snapshot, "train")), SideRows(read_side(snapshot, "validation"))),
+        recipe=recipe,
+        work_dir=folder / "work",
+        checkpoints=lambda stage: CheckpointSaver(LocalCheckpoints(folder / "work" / stage, "0" * 64)),
+        out_dir=folder / "adapter",
+        system_prompt=PROMPT,
+        on_progress=lambda _: None,
+        provenance={"snapshot": snapshot.name, "base_id": "tiny-base", "base_digest": "shipped"},
     )
     return folder / "adapter"
 

@@ -1,16 +1,15 @@
 import json
-import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
-from ft_assets.tracking import DELIVERY_TAG, Tracking
+from ft_assets.tracking import Tracking
+from ft_assets.tracking_delivery import DELIVERY_TAG
+from ft_assets_tests.mlflow_servers import free_port, mlflow_server
 
 METRICS = [{"step": step, "epoch": step / 10, "loss": 8 / (step + 1)} for step in range(1, 21)]
 PICTURE = b"\x89PNG a picture"
@@ -81,21 +80,22 @@ def test_the_next_run_takes_along_what_was_waiting(nobody, tracking):
 @pytest.mark.slow
 def test_a_delivery_that_was_cut_off_goes_on_in_its_own_run(nobody, tracking, tmp_path):
     log(nobody, "cut")
-    (waiting,) = (tmp_path / "spool").glob("*.json")
+    (waiting,) = (tmp_path / "spool").glob("*.jsonl")
     shutil.copy(waiting, tmp_path / "kept")
     (first,) = tracking.deliver().values()
     shutil.copy(tmp_path / "kept", waiting)  # as if the process had died before it could forget the payload
     (second,) = tracking.deliver().values()
     assert first == second
     (run,) = tracking.client().search_runs([tracking.experiment_id("cut")])
-    assert run.data.tags[DELIVERY_TAG] == waiting.stem
+    assert run.data.tags[DELIVERY_TAG] == waiting.stem.rpartition("-")[2]
     assert len(tracking.client().get_metric_history(first, "loss")) == len(METRICS)
 
 
 def test_a_payload_is_written_whole_or_not_at_all(nobody, tmp_path):
     log(nobody, "whole")
-    (waiting,) = (tmp_path / "spool").glob("*.json")
-    assert json.loads(waiting.read_text())["experiment"] == "whole"
+    (waiting,) = (tmp_path / "spool").glob("*.jsonl")
+    first, *_, last = map(json.loads, waiting.read_text().splitlines())
+    assert (first["experiment"], last["status"]) == ("whole", "FINISHED")
     assert not list((tmp_path / "spool").glob("*.tmp"))
 
 
@@ -107,34 +107,12 @@ def test_tracking_loads_without_mlflow():
 
 @pytest.mark.service
 def test_a_real_server_receives_what_waited_while_it_was_down(database, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     tracking = Tracking(f"http://127.0.0.1:{port}", tmp_path / "spool")
     assert log(tracking, "server") is None
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = ["--backend-store-uri", f"sqlite:///{database}/mlflow.db", "--artifacts-destination", str(tmp_path / "a")]
-    environ = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = subprocess.Popen([*command, *stores], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health")
+    with mlflow_server(port, database / "mlflow.db", tmp_path / "a"):
         assert len(tracking.deliver()) == 1
         (run,) = tracking.client().search_runs([tracking.experiment_id("server")])
         assert (run.info.status, run.data.metrics["loss"]) == ("FINISHED", METRICS[-1]["loss"])
         assert list((tmp_path / "a").rglob("loss_curve.png"))
         assert tracking.deliver() == {}
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def wait_for(url: str, seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).read()
-            return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.3)

@@ -34,7 +34,7 @@ MEANINGS = {
     "repeated_answer": "one answer to many unrelated prompts",
     "user_cap": "more of one user than one voice may have",
     "source_cap": "more of one source than one may have",
-    "tool calls": "a call of a tool, which a snapshot cannot hold",
+    "tool calls that cannot be read": "a call of a tool that is no JSON or names no function",
     "fault refusal": "the answer refuses",
     "fault truncated": "the answer breaks off",
     "fault repeating": "the answer repeats itself",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ft_assets.dataset.call_texts import answer_text
 from ft_assets.dataset.rows import side_frame
 from ft_assets.records import SIDES
 
@@ -60,7 +61,6 @@ def preferences_by_side(directory: Path) -> dict[str, int] | None:
 
 
 def _without_text(directory: Path, side: str) -> pl.DataFrame:
-    answer = pl.col("messages").list.last().struct.field("content")
     return side_frame(directory, side).select(  # type: ignore[arg-type]
         "example_id",
         "cluster_id",
@@ -68,7 +68,7 @@ def _without_text(directory: Path, side: str) -> pl.DataFrame:
         "task_type",
         "reasoning_mode",
         side=pl.lit(side),
-        answer_characters=answer.str.len_chars().cast(pl.Int64),
+        answer_characters=answer_text(pl.col("messages")).str.len_chars().cast(pl.Int64),
         interaction_ids=pl.col("interaction_ids").list.sort().list.join(","),
     )
 

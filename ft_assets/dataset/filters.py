@@ -95,4 +95,7 @@ def _column(name: str) -> "pl.Expr":
 
 
 def _answer() -> "pl.Expr":
-    return _column("messages").list.last().struct.field("content")
+    """What the answer says, its tool calls included."""
+    from ft_assets.dataset.call_texts import answer_text
+
+    return answer_text(_column("messages"))

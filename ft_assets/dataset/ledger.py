@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ft_assets.dataset.judged_rows import judged_sides
 from ft_assets.dataset.preference_rows import PREFERENCES_FILE, preference_sides
 from ft_assets.dataset.rows import side_frame
 from ft_assets.records import SIDES, Side
@@ -10,7 +11,7 @@ from ft_assets.state import State
 
 
 def sides_in(snapshot_dir: Path) -> dict[str, Side]:
-    """The side of every cluster of a snapshot's rows and pairs: what the ledger records of it.
+    """The side of every cluster of a snapshot's rows, pairs and judged rows: what the ledger records of it.
 
     Raises:
         IncompleteArtifact: a side's file is not there; materialize train_eval_split again.
@@ -19,7 +20,7 @@ def sides_in(snapshot_dir: Path) -> dict[str, Side]:
         cluster: side for side in SIDES for cluster in side_frame(snapshot_dir, side)["cluster_id"].unique().to_list()
     }
     has_pairs = (snapshot_dir / PREFERENCES_FILE).is_file()  # earlier snapshots have none
-    return (preference_sides(snapshot_dir) if has_pairs else {}) | of_rows
+    return (preference_sides(snapshot_dir) if has_pairs else {}) | judged_sides(snapshot_dir) | of_rows
 
 
 def rebuild_ledger(state: State, specialization: str, snapshot_dirs: Sequence[Path]) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ft_assets.dataset.call_texts import as_said
 from ft_assets.dataset.contamination import HeldOut
 from ft_assets.dataset.golden import GoldenRow
 from ft_assets.dataset.ngrams import CONTAINED_WORDS
@@ -60,11 +61,12 @@ def planted_recall(snapshot_dir: Path, golden: Sequence[GoldenRow], seed: int = 
     items, size = held.items(), held.frame.height
     drawn = sorted(draw.sample(range(size), min(MOST_ITEMS, size)))
     rows_per_key = items.rows_per_key(items.hits(Texts.of(learned["messages"])), np.ones(learned.height, bool))
-    words = [word for turn in held.frame["messages"].gather(drawn).explode() for word in turn["content"].split()]
+    said = as_said(held.frame["messages"])  # calls as text, so that they are changed and cut like what else is said
+    words = [word for turn in said.gather(drawn).explode() for word in turn["content"].split()]
     recall = {}
     for kind, (copy, least_words) in KINDS.items():
         chosen = [item for item in drawn if items.words.counts[item] >= least_words]
-        copies = [copy(held.frame["messages"][item].to_list(), draw, words) for item in chosen]
+        copies = [copy(said[item].to_list(), draw, words) for item in chosen]
         planted = pl.Series("messages", copies, dtype=TURNS)
         hits, everything = items.hits(Texts.of(planted)), np.ones(len(copies), bool)
         found = items.find(planted, hits, everything, rows_per_key + 1) if copies else []

@@ -10,10 +10,10 @@ from ft_assets.dataset.contamination import drop_golden
 from ft_assets.dataset.golden import GoldenRow
 from ft_assets.dataset.preference_rows import PREFERENCES_FILE, prompt_texts, without_copies
 from ft_assets.dataset.rows import side_frame
+from ft_assets.dataset.texts import TURNS
 from ft_assets.errors import IncompleteArtifact, LeakFound
 from ft_assets.records import SIDES
 
-TURNS = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 READ: dict[str, Any] = {
     "pair_id": pl.String,
     "cluster_ids": pl.List(pl.String),

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from ft_assets.dataset.call_texts import said
 from ft_assets.dataset.contamination import drop_copies, drop_golden
 from ft_assets.dataset.duplicates import drop_repeated_answers
 from ft_assets.dataset.golden import GoldenRow
@@ -19,7 +20,7 @@ from ft_assets.dataset.limits import limits_of, with_users, within_limits
 from ft_assets.dataset.preference_schema import CORRECTION, RATINGS
 from ft_assets.dataset.preference_scores import CONFLICTING, FAULTY, SAME_ANSWERS
 from ft_assets.dataset.preferences import ALREADY, same_answers
-from ft_assets.dataset.rows import read_lines
+from ft_assets.dataset.rows import read_lines, write_lines
 from ft_assets.dataset.rules import NO_RULES, Rules, apply_filters, apply_transformers
 from ft_assets.dataset.select import COLUMNS, Selection, Selector, select
 from ft_assets.dataset.split import BRIDGES, NO_LEDGER, SplitFractions, assign_sides
@@ -105,10 +106,7 @@ def preference_rows(
 
 def write_preferences(rows: pl.DataFrame, directory: Path) -> None:
     """Writes the rows of `preference_rows` into `directory`, as lines of canonical JSON sorted by pair_id."""
-    turns = pl.col("prompt", "chosen", "rejected").list.eval(pl.struct(TURN.field("content"), TURN.field("role")))
-    columns = sorted(PreferenceRow.model_fields)
-    in_order = rows.sort("pair_id").with_columns(turns, pl.col("interaction_ids").list.sort())
-    in_order.select(columns).write_ndjson(directory / PREFERENCES_FILE)
+    write_lines(rows.sort("pair_id"), PreferenceRow, directory / PREFERENCES_FILE)
 
 
 def read_preferences(directory: Path, side: Side) -> list[PreferenceRow]:
@@ -203,9 +201,9 @@ def _asked_on_one_side(pairs: pl.DataFrame, rows: pl.DataFrame) -> Selection:
 
 
 def prompt_texts(messages: pl.Expr) -> pl.Expr:
-    """All turns but the answer as one text, whatever the struct of a turn holds beside role and content."""
-    said = pl.concat_str(TURN.field("role"), TURN.field("content"), separator="\x1f")
-    return messages.list.slice(0, messages.list.len() - 1).list.eval(said).list.join("\x1e")
+    """All turns but the answer as one text, with their tool calls."""
+    turn = pl.concat_str(TURN.field("role"), TURN.field("content"), separator="\x1f")
+    return said(messages.list.slice(0, messages.list.len() - 1)).list.eval(turn).list.join("\x1e")
 
 
 def _best_of_each_prompt(pairs: pl.DataFrame, most: int) -> Selection:

@@ -18,6 +18,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from ft_assets.dataset.call_texts import as_said
 from ft_assets.dataset.preference_comparisons import SIDE, compared
 from ft_assets.dataset.preference_schema import CORRECTION, MESSAGE, ORIGINS, PREFERENCE_SCHEMA
 from ft_assets.dataset.preference_scores import CONFLICTING, FAULTY, SAME_ANSWERS, PreferenceRules, rated
@@ -94,18 +95,16 @@ def days_in_reach(days: Collection[str], lookback_days: int) -> list[str]:
 
 
 def same_answers(one: pl.Series, other: pl.Series) -> pl.Series:
-    """Whether two columns of messages say the same, but for case, spacing and Unicode form."""
+    """Whether two columns of messages say the same, but for case, spacing and Unicode form, and make the same calls."""
     return _comparable_turns(one) == _comparable_turns(other)
 
 
 def _comparable_turns(messages: pl.Series) -> pl.Series:
     turn = pl.element().struct
-    texts = messages.to_frame("messages").select(
-        said=pl.col("messages").list.eval(turn.field("content").fill_null("")).list.join("\n"),
-        calls=pl.col("messages").list.eval(turn.field("tool_calls").fill_null("")).list.join("\n"),
-    )
-    plain = comparable(texts["said"]).str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
-    return plain + "\x1f" + texts["calls"]
+    calls_alone = as_said(messages.list.eval(turn.with_fields(content=pl.lit(""))))
+    texts = [each.list.eval(turn.field("content").fill_null("")).list.join("\n") for each in (messages, calls_alone)]
+    plain = comparable(texts[0]).str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+    return plain + "\x1f" + texts[1]
 
 
 def _refuse_older(curated: pl.LazyFrame) -> None:

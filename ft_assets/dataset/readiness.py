@@ -18,13 +18,14 @@ def readiness_warnings(
     *,
     limits: Expectations = DEFAULT,
     preference_pairs: int | None = None,
+    judged_answers: Mapping[str, int] | None = None,
     role_gaps: Mapping[str, int] = NO_GAPS,
 ) -> list[str]:
     """One sentence with its numbers per shortcoming of a snapshot; empty when it is ready. None of them stops a run.
 
     `golden_clusters` are independent clusters of the golden set, which the gate judges by as well as by the eval side.
-    `preference_pairs` are those of the train side, None for a line that learns from none. `role_gaps` are the roles
-    that the line names and has few train rows of, with their rows.
+    `preference_pairs` are those of the train side, `judged_answers` how many of it are liked and disliked; None for a
+    line that learns from none. `role_gaps` are the roles that the line names and has few train rows of, with theirs.
     """
     least, ideal = limits.sft_minimum, limits.sft_ideal
     train, validation = summary.rows_by_side["train"], summary.rows_by_side["validation"]
@@ -39,6 +40,7 @@ def readiness_warnings(
         ),
         (least <= train < ideal, f"{train:,} train rows are enough for SFT; {ideal:,} would be ideal"),
         *_about_preferences(preference_pairs, limits),
+        *_about_thumbs(judged_answers, limits),
         (
             validation == 0,
             "no validation row, so training cannot stop early or choose its best checkpoint",
@@ -114,4 +116,19 @@ def _about_preferences(pairs: int | None, limits: Expectations) -> list[tuple[bo
             f"({ideal:,} is ideal)",
         ),
         (least <= pairs < ideal, f"{pairs:,} preference pairs are enough; {ideal:,} would be ideal"),
+    ]
+
+
+def _about_thumbs(judged: Mapping[str, int] | None, limits: Expectations) -> list[tuple[bool, str]]:
+    """About the judged rows of a line that learns from thumbs; the minimum is that of preferences."""
+    if judged is None:
+        return []
+    liked, disliked, least = judged["liked"], judged["disliked"], limits.preference_minimum
+    return [
+        (
+            liked + disliked < least,
+            f"{liked + disliked:,} judged answers ({liked:,} liked, {disliked:,} disliked), "
+            f"{least - liked - disliked:,} fewer than the recommended minimum of {least:,}",
+        ),
+        (not liked or not disliked, f"{liked:,} liked and {disliked:,} disliked answers: KTO needs both"),
     ]

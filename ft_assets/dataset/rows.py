@@ -1,7 +1,8 @@
 """The rows of a snapshot as its files hold them, one JSON object per line."""
 
+import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 Row = TypeVar("Row", bound=BaseModel)
+TURN_COLUMNS = ("messages", "prompt", "chosen", "rejected")
+NO_CALLS = b',"tool_calls":null'  # inside a text its quotes would be escaped
+SLICE_ROWS = 50_000  # bounds the memory of writing
 
 
 class SnapshotRow(BaseModel):
@@ -72,6 +76,30 @@ def parsed_lines(lines: Iterable[bytes], model: type[Row], name: str) -> Iterato
             ) from error
 
 
+def write_lines(rows: "pl.DataFrame", model: type[BaseModel], path: Path) -> None:
+    """Writes the columns of `model`, in the order of the rows, as lines of canonical JSON; a test compares the bytes.
+
+    A turn without tool calls has no such field, so that its line is what it was before there were any.
+    """
+    columns, has_turns = sorted(model.model_fields), [name for name in TURN_COLUMNS if name in model.model_fields]
+    with path.open("wb") as file:
+        for part in rows.iter_slices(SLICE_ROWS):
+            lines = io.BytesIO()
+            part.with_columns(_as_written(part, has_turns)).select(columns).write_ndjson(lines)
+            file.write(lines.getvalue().replace(NO_CALLS, b""))
+
+
+def _as_written(rows: "pl.DataFrame", has_turns: Sequence[str]) -> "list[pl.Expr]":
+    import polars as pl
+
+    from ft_assets.dataset.call_texts import has_calls
+
+    turn = pl.element().struct
+    calls = ["tool_calls"] if any(has_calls(rows[name]) for name in has_turns) else []
+    fields = pl.struct(turn.field(name) for name in ("content", "role", *calls))
+    return [pl.col("interaction_ids").list.sort(), *(pl.col(name).list.eval(fields) for name in has_turns)]
+
+
 def side_frame(directory: Path, side: Side) -> "pl.DataFrame":
     """The rows of one side as a table with the columns of SnapshotRow, without a Python object per row.
 
@@ -81,7 +109,7 @@ def side_frame(directory: Path, side: Side) -> "pl.DataFrame":
     """
     import polars as pl
 
-    text, turn = pl.String, pl.Struct({"role": pl.String, "content": pl.String})
+    text, turn = pl.String, pl.Struct({"role": pl.String, "content": pl.String, "tool_calls": pl.String})
     lists = {"messages": pl.List(turn), "interaction_ids": pl.List(text)}
     schema = {name: lists.get(name, text) for name in SnapshotRow.model_fields}
     path = _side_file(directory, side)

@@ -41,7 +41,7 @@ COLUMNS = (
     "low_score_reason",
 )
 DUPLICATE = "duplicate"
-TOOL_CALLS = "tool calls"  # a snapshot holds role and content only; an answer without its call would teach a wrong one
+UNREADABLE_CALLS = "tool calls that cannot be read"  # no chat template could write them
 # How the reasons begin that a line's own YAML gives (its selector, its filters); the others are curation's.
 BY_SELECTOR = ("other ", "quality_score ", "filter ")
 # The first number of a reason is what was measured; a later one would be the threshold, which all rows share.
@@ -112,7 +112,7 @@ def select(curated: "pl.LazyFrame | pl.DataFrame", selector: Selector) -> Select
     frame = curated.lazy().select(COLUMNS)
     for column in mine:
         frame = frame.filter(_one_of(column, selector))
-    rows = frame.with_columns(dropped_for=_first_reason(selector)).collect()
+    rows = _with_readable_calls(frame.with_columns(dropped_for=_first_reason(selector)).collect())
     eligible = rows.filter(pl.col("dropped_for").is_null()).select(COLUMNS)
     if eligible["example_id"].is_unique().all():
         first = eligible.sort("day", "example_id")
@@ -161,6 +161,16 @@ def _without_number(part: str) -> str:
     return part[: found.start()] + (rest if rest.strip() else " too low")
 
 
+def _with_readable_calls(rows: "pl.DataFrame") -> "pl.DataFrame":
+    """The rows with a reason against those whose tool calls cannot be read, and null for lists without a call."""
+    import polars as pl
+
+    from ft_assets.dataset.call_texts import unreadable_calls, without_empty_calls
+
+    unreadable = pl.when(unreadable_calls(rows["messages"])).then(pl.lit(UNREADABLE_CALLS))
+    return rows.with_columns(without_empty_calls(rows["messages"]), dropped_for=pl.coalesce("dropped_for", unreadable))
+
+
 def _one_of(column: str, selector: Selector) -> "pl.Expr":
     import polars as pl
 
@@ -181,9 +191,9 @@ def _first_reason(selector: Selector) -> "pl.Expr":
     if (least := selector.min_quality_score) is not None:
         low = ~(pl.col("quality_score") >= least).fill_null(False)
         reasons.append(when(low, pl.lit(f"quality_score below {least:g}")))
-    turn = pl.element().struct
     if (most := selector.max_characters) is not None:
-        length = pl.col("messages").list.eval(turn.field("content").str.len_chars()).list.sum()
+        turn = pl.element().struct
+        characters = turn.field("content").str.len_chars() + turn.field("tool_calls").str.len_chars().fill_null(0)
+        length = pl.col("messages").list.eval(characters).list.sum()
         reasons.append(when(length > most, pl.lit(f"other length than max_characters {most}")))
-    calls = pl.col("messages").list.eval(turn.field("tool_calls").is_not_null()).list.any()
-    return pl.coalesce([*reasons, when(calls.fill_null(False), pl.lit(TOOL_CALLS))])
+    return pl.coalesce(reasons) if reasons else pl.lit(None, dtype=pl.String)

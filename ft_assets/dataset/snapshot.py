@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from ft_assets.dataset.contamination import IN_GOLDEN_SET, NEAR_COPY_OF_EVAL, drop_copies, drop_golden
 from ft_assets.dataset.duplicates import NEAR_DUPLICATE, REPEATED_ANSWER, drop_repeated_answers, one_per_group
 from ft_assets.dataset.golden import GoldenRow, golden_digest
+from ft_assets.dataset.judged_rows import JUDGED_FILE, judged_rows, write_judged
 from ft_assets.dataset.limits import (
     SOURCE_CAP,
     USER,
@@ -22,19 +22,19 @@ from ft_assets.dataset.limits import (
     within_limits,
 )
 from ft_assets.dataset.preference_rows import PREFERENCES_FILE, preference_rows, write_preferences
-from ft_assets.dataset.rows import SnapshotRow, canonical_json, read_side, side_frame
+from ft_assets.dataset.rows import SnapshotRow, canonical_json, read_side, side_frame, write_lines
 from ft_assets.dataset.rules import NO_RULES, Rules, apply_filters, apply_transformers, refuse_invalid
-from ft_assets.dataset.select import BY_SELECTOR, DUPLICATE, TOOL_CALLS, Selector, select
+from ft_assets.dataset.select import BY_SELECTOR, DUPLICATE, UNREADABLE_CALLS, Selector, select
 from ft_assets.dataset.split import BRIDGES, NO_LEDGER, Sided, SplitFractions, assign_sides
 from ft_assets.dataset.summary import SnapshotSummary, read_counts, summary_of
 from ft_assets.dataset.texts import Texts
 from ft_assets.errors import BadInput
 from ft_assets.records import SIDES, Side
+from ft_assets.system_prompts import SystemPrompt
 
 __all__ = ["SnapshotRow", "SnapshotSummary", "build_snapshot", "choose", "read_counts", "read_side"]
 
-FILES = (*(f"{side}.jsonl" for side in SIDES), PREFERENCES_FILE, "recipe.json", "counts.json")
-TURN = pl.element().struct
+FILES = (*(f"{side}.jsonl" for side in SIDES), PREFERENCES_FILE, JUDGED_FILE, "recipe.json", "counts.json")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def build_snapshot(
     split_key: str,
     fractions: SplitFractions,
     golden: Sequence[GoldenRow],
-    system_prompt: str | None,
+    system_prompt: SystemPrompt,
     directory: Path,
     *,
     rules: Rules = NO_RULES,
@@ -101,6 +101,7 @@ def build_snapshot(
     specialization: str = "this model line",
     pairs: pl.LazyFrame | None = None,
     most_pairs_per_prompt: int = 1,
+    disliked_below: float = 0.5,
 ) -> SnapshotSummary:
     """Writes train, validation and eval rows, recipe.json and counts.json into `directory`, and returns the counts.
 
@@ -108,6 +109,8 @@ def build_snapshot(
     Messages stand as they were curated and as the line's transformers changed them; the system prompt is recorded
     beside them and added when they are encoded. `ledger` and `previous` as in `choose`. Of `pairs`, the table
     `preference_pairs`, those of the line go into preferences.jsonl, each on the side of its cluster; none without it.
+    Liked and disliked answers go into judged.jsonl, whatever the line trains with: the launch decides that. See
+    `judged_rows`, also for `disliked_below`.
 
     Raises:
         BadInput: no row is left on the train side (says what was dropped), a validator of the rules finds the snapshot
@@ -128,21 +131,34 @@ def build_snapshot(
             ledger=ledger,
             most_pairs_per_prompt=most_pairs_per_prompt,
         )
+    judged = judged_rows(
+        curated,
+        chosen.rows,
+        selector,
+        split_key,
+        fractions,
+        golden,
+        rules=rules,
+        ledger=ledger,
+        disliked_below=disliked_below,
+    )
     directory.mkdir(parents=True, exist_ok=True)
     if foreign := sorted(path.name for path in directory.iterdir() if path.name not in FILES):
         raise BadInput(
             f"{directory} already holds {foreign[:3]}, which would change the snapshot's id. Use an empty one."
         )
-    summary = summary_of(chosen, selector, NEAR_DUPLICATE, taken)
+    summary = summary_of(chosen, selector, NEAR_DUPLICATE, taken, judged)
     if not summary.rows_by_side["train"]:
         raise BadInput(_nothing_to_learn(curated, selector, summary))
     refuse_invalid(summary, rules, specialization)
     for side in SIDES:
-        _as_snapshot_rows(chosen.rows.filter(pl.col("side") == side)).write_ndjson(directory / f"{side}.jsonl")
+        on_side = chosen.rows.filter(pl.col("side") == side).sort("example_id")
+        write_lines(on_side, SnapshotRow, directory / f"{side}.jsonl")
     if taken is None:
         (directory / PREFERENCES_FILE).touch()
     else:
         write_preferences(taken.rows, directory)
+    write_judged(judged.rows, directory)
     recipe = {
         "selector": selector.model_dump(mode="json"),
         "rules": rules.model_dump(mode="json"),
@@ -151,6 +167,7 @@ def build_snapshot(
         "split_key_sha256": hashlib.sha256(split_key.encode()).hexdigest(),
         "golden_digest": golden_digest(golden),
         "most_pairs_per_prompt": most_pairs_per_prompt,
+        "disliked_below": disliked_below,
     }
     for name, value in (("recipe.json", recipe), ("counts.json", summary.model_dump())):
         (directory / name).write_bytes(f"{canonical_json(value)}\n".encode())
@@ -200,7 +217,7 @@ def why_waiting(name: str, new: int, threshold: int, drops: Mapping[str, int]) -
         IN_GOLDEN_SET: "in the golden set",
         NEAR_COPY_OF_EVAL: "near copies of the eval side",
         BRIDGES: "that bridge two sides",
-        TOOL_CALLS: "with tool calls",
+        UNREADABLE_CALLS: "with tool calls that cannot be read",
         USER_CAP: "over the limit of their user",
         SOURCE_CAP: "over the limit of their source",
     }
@@ -211,13 +228,6 @@ def why_waiting(name: str, new: int, threshold: int, drops: Mapping[str, int]) -
         told[words.get(reason, otherwise)] += number
     left_out = ", ".join(f"{number} {what}" for what, number in told.most_common() if number)
     return f"{name} {new} of {threshold}: {left_out or 'nothing was left out, more examples have to come in'}"
-
-
-def _as_snapshot_rows(rows: pl.DataFrame) -> pl.DataFrame:
-    """The columns of SnapshotRow in the order that makes each line canonical JSON; a test compares the bytes."""
-    turns = pl.col("messages").list.eval(pl.struct(TURN.field("content"), TURN.field("role")))
-    changed: dict[str, Any] = {"messages": turns, "interaction_ids": pl.col("interaction_ids").list.sort()}
-    return rows.sort("example_id").select(changed.get(name, pl.col(name)) for name in sorted(SnapshotRow.model_fields))
 
 
 def _nothing_to_learn(curated: pl.LazyFrame | pl.DataFrame, selector: Selector, summary: SnapshotSummary) -> str:

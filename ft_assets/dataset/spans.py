@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ft_assets.dataset.call_texts import turn_text
 from ft_assets.dataset.near_copies import Layer
 from ft_assets.dataset.ngrams import CONTAINED_WORDS, NEAR_COPY_WORDS
 from ft_assets.dataset.texts import comparable_text
@@ -18,8 +19,9 @@ _WORDS = {"n_grams": CONTAINED_WORDS, "near_copy": NEAR_COPY_WORDS}
 def span_of(row: Sequence[Turn], item: Sequence[Turn], layer: Layer) -> Span:
     """Character offsets (first, one past the last) of what the row shares with the item.
 
-    They count in the row's turns without the system's, joined by newlines. A whole text is looked for turn by turn,
-    the other layers from the first to the last shared n-gram; what cannot be pinned down is the whole text.
+    They count in the row's turns without the system's, joined by newlines, tool calls as the text they are compared by.
+    A whole text is looked for turn by turn, the other layers from the first to the last shared n-gram; what cannot be
+    pinned down is the whole text.
     """
     said, held = _said(row), _said(item)
     found = _turns_of_item(said, held) if layer == "whole_text" else _shared_words(said, held, _WORDS[layer])
@@ -27,7 +29,7 @@ def span_of(row: Sequence[Turn], item: Sequence[Turn], layer: Layer) -> Span:
 
 
 def _said(turns: Sequence[Turn]) -> list[str]:
-    return [turn["content"] or "" for turn in turns if turn["role"] != "system"]
+    return [turn_text(turn) for turn in turns if turn["role"] != "system"]
 
 
 def _turns_of_item(said: Sequence[str], held: Sequence[str]) -> Span | None:

@@ -13,6 +13,7 @@ from ft_assets.records import SIDES, Side
 # Fewer train rows of a task that the selector names are a coverage gap.
 COVERAGE_MINIMUM = 20
 WITHOUT_TASK = "(none)"
+LEARNED: tuple[Side, ...] = ("train", "validation")
 
 
 class TokenFigures(BaseModel):
@@ -41,11 +42,17 @@ class SnapshotSummary(BaseModel):
     rows_without_user: int = 0  # which no cap on users holds
     preferences_by_side: dict[Side, int] = {}
     preference_drops: dict[str, int] = {}
+    judged_by_side: dict[Side, dict[str, int]] = {}  # side to how many are liked and disliked
+    judged_drops: dict[str, int] = {}
     ledger_held: int = 0  # clusters that stand on another side than their hash gives today, because the ledger says so
 
 
 def summary_of(
-    chosen: Sided, selector: Selector, near_duplicate: str, pairs: Selection | None = None
+    chosen: Sided,
+    selector: Selector,
+    near_duplicate: str,
+    pairs: Selection | None = None,
+    judged: Selection | None = None,
 ) -> SnapshotSummary:
     """The summary of a choice of rows with their `side`; `near_duplicate` is the reason to report by itself."""
     rows = chosen.rows
@@ -69,6 +76,8 @@ def summary_of(
         tokens_by_side={side: _tokens(part["n_tokens"].drop_nulls()) for side, part in on_side.items()},
         preferences_by_side=dict(pairs.rows.group_by("side").len().sort("side").iter_rows()) if pairs else {},
         preference_drops=pairs.drops if pairs else {},
+        judged_by_side=_thumbs(judged.rows) if judged else {},
+        judged_drops=judged.drops if judged else {},
         rows_without_user=rows["user_id"].null_count(),
         near_duplicates=chosen.drops.get(near_duplicate, 0),
         ledger_held=chosen.ledger_held,
@@ -85,6 +94,12 @@ def read_counts(directory: Path) -> SnapshotSummary:
     if not path.is_file():
         raise IncompleteArtifact(f"{path} does not exist, so this is no whole snapshot. Materialize train_eval_split.")
     return SnapshotSummary.model_validate_json(path.read_bytes())
+
+
+def _thumbs(judged: pl.DataFrame) -> dict[Side, dict[str, int]]:
+    counted = dict.fromkeys(((side, liked) for side in LEARNED for liked in (True, False)), 0)
+    counted |= {(side, liked): number for side, liked, number in judged.group_by("side", "liked").len().iter_rows()}
+    return {side: {"liked": counted[side, True], "disliked": counted[side, False]} for side in LEARNED}
 
 
 def _tokens(counts: pl.Series) -> TokenFigures:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from ft_assets.dataset import ngrams
+from ft_assets.dataset.call_texts import as_said
 from ft_assets.dataset.ngrams import FINGERPRINT_WORDS, WINNOW_WINDOW, Array
 from ft_assets.records import Message
 
@@ -21,7 +22,7 @@ NOT_SURELY_NFKC = (
     r"\u2013\u2014\u2018\u2019\u201c\u201d\u3001\u3002\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3"
     r"\x{1f300}-\x{1f64f}\x{1f680}-\x{1f6ff}]"
 )
-TURNS = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+TURNS = pl.List(pl.Struct({"role": pl.String, "content": pl.String, "tool_calls": pl.String}))
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,11 @@ class Texts:
 
 
 def turns_of(messages: pl.Series) -> Turns:
-    """The turns of a column of messages (a list of structs with role and content)."""
+    """The turns of a column of messages (a list of structs with role, content and maybe tool_calls).
+
+    Tool calls are read as text behind the content of their turn.
+    """
+    messages = as_said(messages)
     numbers = np.repeat(np.arange(len(messages)), messages.list.len().to_numpy())
     flat = messages.filter(messages.list.len() > 0).explode()
     roles, contents = flat.struct.field("role"), flat.struct.field("content").fill_null("")
@@ -170,5 +175,5 @@ def _joined(bounds: Sequence[Array]) -> Array:
 
 def as_series(conversations: Sequence[Sequence[Message]]) -> pl.Series:
     """Messages of records as a column of messages."""
-    turns = [[{"role": turn.role, "content": turn.content} for turn in messages] for messages in conversations]
+    turns = [[turn.model_dump() for turn in messages] for messages in conversations]
     return pl.Series("messages", turns, dtype=TURNS)

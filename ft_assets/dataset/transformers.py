@@ -31,14 +31,20 @@ def drop_system_turn(messages: "pl.Expr") -> "pl.Expr":
 
 
 def keep_last_turns(messages: "pl.Expr", turns: Annotated[int, Field(ge=2)]) -> "pl.Expr":
-    """Only the system's turn and the last `turns` others stay, one fewer where they would begin with an answer."""
+    """Only the system's turn and the last `turns` others stay, fewer where they would not begin with the user's.
+
+    So no answer stays without its question, and no tool's result without its call. Where none of them is the user's,
+    as in a long chain of calls, they begin with the user's last.
+    """
     import polars as pl
 
     role = pl.element().struct.field("role")
     system = messages.list.eval(pl.element().filter(role == "system"))
-    last = messages.list.eval(pl.element().filter(role != "system").tail(turns))
-    begins_with_user = last.list.first().struct.field("role") == "user"
-    return system.list.concat(pl.when(begins_with_user).then(last).otherwise(last.list.slice(1)))
+    others = messages.list.eval(pl.element().filter(role != "system"))
+    asked_later = (role == "user").cast(pl.Int64).cum_sum(reverse=True)
+    since_last_question = others.list.eval(pl.element().filter(asked_later <= (role == "user").cast(pl.Int64)))
+    last = others.list.tail(turns).list.eval(pl.element().filter((role == "user").cast(pl.Int64).cum_sum() > 0))
+    return system.list.concat(pl.when(last.list.len() > 0).then(last).otherwise(since_last_question))
 
 
 TRANSFORMERS: Mapping[str, Any] = MappingProxyType(

@@ -14,6 +14,7 @@ from ft_assets.records import SIDES, Side
 from ft_assets.rules_file import read_rules
 from ft_assets.specializations.loader import Specialization
 from ft_assets.state import State
+from ft_assets.training.recipe_ranges import stages_of
 
 if TYPE_CHECKING:
     from ft_assets.dataset.golden import GoldenRow
@@ -36,8 +37,9 @@ def train_eval_split(
 
     From all days of `curated_examples` that the specialization's selector and rules take: one row of each group of
     near-duplicates, none that repeats the golden set or the eval side, at most so many of a user. Of `preference_pairs`
-    those of the line, each on the side of its cluster, in preferences.jsonl. A row's side is a keyed hash of its
-    cluster and is kept in the ledger, so it never changes. The snapshot's digest is its data version.
+    those of the line, each on the side of its cluster, in preferences.jsonl; answers with a clear verdict, liked or
+    disliked, in judged.jsonl. A row's side is a keyed hash of its cluster and is kept in the ledger, so it never
+    changes. The snapshot's digest is its data version.
     Fails when fewer rows than `trigger.minimum_examples` are eligible (see `low_score_reason` in `curated_examples`, or
     widen `select` in the YAML file), or when a validator of its `rules` finds it invalid (the message says which).
     """
@@ -63,6 +65,8 @@ def train_eval_split(
             "dropped_by_reason": summary.drops,
             "preferences_by_side": summary.preferences_by_side,
             "preferences_dropped_by_reason": summary.preference_drops,
+            "judged_by_side": summary.judged_by_side,
+            "judged_dropped_by_reason": summary.judged_drops,
             "kept_on_their_side_by_the_ledger": summary.ledger_held,
             "coverage": dg.MetadataValue.md(coverage_table(summary)),
             "coverage_gaps": summary.coverage_gaps,
@@ -129,11 +133,12 @@ def write_snapshot(
     rules = read_rules(SETTINGS.rules, "preferences", PreferenceRules)
     return build_snapshot(
         lake.scan("curated_examples"),
-        system_prompt=spec.system_prompt,
+        system_prompt=spec.system_prompt.as_written(),
         directory=directory,
         specialization=spec.name,
         pairs=lake.scan("preference_pairs") if lake.exists("preference_pairs") else None,
         most_pairs_per_prompt=rules.most_pairs_per_prompt,
+        disliked_below=rules.least_chosen_score,
         **chosen,
     )
 
@@ -178,7 +183,18 @@ def readiness_of(spec: Specialization, summary: "SnapshotSummary", lake: Lake) -
     from ft_assets.dataset.readiness import readiness_warnings
 
     golden_clusters = golden_clusters_of(spec, lake)
-    return readiness_warnings(summary, spec.gate.minimum_clusters, golden_clusters, limits=spec.expectations)
+    return readiness_warnings(
+        summary,
+        spec.gate.minimum_clusters,
+        golden_clusters,
+        limits=spec.expectations,
+        judged_answers=judged_answers_of(spec, summary),
+    )
+
+
+def judged_answers_of(spec: Specialization, summary: "SnapshotSummary") -> dict[str, int] | None:
+    """How many answers of the train side are liked and disliked; None for a line that does not learn from thumbs."""
+    return summary.judged_by_side.get("train") if "kto" in stages_of(spec.approach) else None
 
 
 def golden_clusters_of(spec: Specialization, lake: Lake) -> int:

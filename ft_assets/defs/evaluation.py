@@ -17,7 +17,9 @@ from ft_assets.defs.conventions import (
     specialization,
 )
 from ft_assets.defs.dataset import golden_of, train_eval_split
-from ft_assets.defs.training import base_model, lora_checkpoint, picture
+from ft_assets.defs.training import base_model, lora_checkpoint
+from ft_assets.defs.training_checks import refuse_eval_rows
+from ft_assets.defs.training_report import picture
 from ft_assets.lake import Lake
 from ft_assets.specializations.loader import Specialization
 from ft_assets.state import State
@@ -48,7 +50,7 @@ def evaluation_report(
     spec = specialization(context)
     if reason := skipped(spec):
         return skip_record(reason)
-    candidate = pinned(context, "lora_checkpoint")
+    candidate = pinned(context, "lora_checkpoint", lambda digest: refuse_eval_rows(lake, spec, digest))
     origin = json.loads((lake.artifact("adapter", candidate).path / "provenance.json").read_text())
     champion = state.champion(spec.name)
     incumbent = champion.model_digest if champion and champion.model_digest != candidate else None
@@ -98,7 +100,8 @@ def answer_suites(
     snapshot, base = lake.artifact("snapshot", origin["snapshot"]), lake.artifact("base_model", models["base"])
     named = {"snapshot eval side": snapshot_items(read_side(snapshot.path, "eval"))}
     if spec.evaluation.golden_set:
-        named = {"golden set": golden_items(golden_of(spec, lake))} | named
+        only_role = spec.select.roles[0] if len(spec.select.roles) == 1 else None  # a golden row names no role
+        named = {"golden set": golden_items(golden_of(spec, lake), only_role)} | named
     adapters = {side: lake.artifact("adapter", digest).path for side, digest in models.items() if side != "base"}
     suites = []
     for name, items in named.items():
@@ -112,7 +115,7 @@ def answer_suites(
                 base.path,
                 adapters.get(side),
                 items,
-                spec.system_prompt,
+                spec.system_prompt.as_written(),
                 spec.evaluation.max_new_tokens,
                 progress_of(context, f"{name}: {side}"),
             )

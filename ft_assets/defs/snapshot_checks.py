@@ -54,29 +54,31 @@ def snapshot_checks(
 def nothing_leaks(lake: Lake, spec: Specialization, snapshot: Artifact) -> dg.AssetCheckResult:
     """Looks at what was written, with the same layers as the choice, and at copies that it plants itself."""
     from ft_assets.dataset.contamination import leaks
+    from ft_assets.dataset.judged_leaks import judged_leaks
     from ft_assets.dataset.planted import planted_recall
     from ft_assets.dataset.preference_leaks import preference_leaks
 
     golden = golden_of(spec, lake)
     found = leaks(snapshot.path, golden)
-    pairs = preference_leaks(snapshot.path, golden)
+    pairs, judged = preference_leaks(snapshot.path, golden), judged_leaks(snapshot.path, golden)
     recall = planted_recall(snapshot.path, golden, seed=int(snapshot.digest[:8], 16))
     shown = [f"| {kind} | {each.found} of {each.planted} | {each.too_short} |" for kind, each in recall.items()]
     table = "\n".join(["| planted copies | found | too short to tell |", "|---|---:|---:|", *shown])
     return dg.AssetCheckResult(
         check_name=LEAKS,
-        passed=not found and not pairs,
+        passed=not found and not pairs and not judged,
         severity=ERROR,
         metadata={
             "leaks": len(found),
             "first": [f"{leak.example_id} {leak.layer} {leak.other_id} at {leak.span}" for leak in found[:20]],
             "leaking_pairs": dict(list(pairs.items())[:20]),
+            "leaking_judged_rows": dict(list(judged.items())[:20]),
             "recall_on_planted_copies": dg.MetadataValue.md(table),
         },
-        description=f"{len(found)} examples and {len(pairs)} preference pairs stand on two sides. Nothing is "
-        "trained on this snapshot. Look at the ids and character spans below; if a golden row is among them, the "
-        "golden file changed after the snapshot was made."
-        if found or pairs
+        description=f"{len(found)} examples, {len(pairs)} preference pairs and {len(judged)} judged rows stand on two "
+        "sides. Nothing is trained on this snapshot. Look at the ids and character spans below; if a golden row is "
+        "among them, the golden file changed after the snapshot was made."
+        if found or pairs or judged
         else None,
     )
 

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from ft_assets.defs.conventions import MODEL_LINES, pinned, specialization
-from ft_assets.defs.dataset import golden_of, train_eval_split
+from ft_assets.defs.dataset import golden_of, judged_answers_of, train_eval_split
 from ft_assets.lake import Artifact, Lake
 from ft_assets.specializations.loader import Specialization
 from ft_assets.state import State
@@ -136,6 +136,7 @@ class Reported:
             self.line.golden_clusters,
             limits=self.spec.expectations,
             preference_pairs=self.preference_pairs,
+            judged_answers=judged_answers_of(self.spec, self.summary),
             role_gaps=gaps_of(train, "role", self.spec.select.roles),
         )
 

@@ -1,6 +1,8 @@
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -11,17 +13,36 @@ from ft_assets.defs.conventions import (
     MODEL_LINES,
     SETTINGS,
     pinned,
-    skip_record,
     skipped,
     specialization,
 )
 from ft_assets.defs.dataset import golden_of, train_eval_split
-from ft_assets.errors import BadConfiguration
-from ft_assets.lake import Lake
+from ft_assets.defs.training_report import (
+    curves_of,
+    data_of_stages,
+    events_of,
+    outcome_of,
+    picture,
+    skipped_training,
+    today,
+    write_documents,
+)
+from ft_assets.lake import Artifact, Lake
+from ft_assets.records import Side
 from ft_assets.specializations.loader import Specialization
 from ft_assets.state import State
 from ft_assets.tracking import Tracking
+from ft_assets.training.progress import ProgressReports, spent
 from ft_assets.training.recipe import Recipe
+from ft_assets.training.recipe_ranges import Objective
+from ft_assets.training.training_spec import TrainedRun
+
+if TYPE_CHECKING:
+    from ft_assets.tracking_stream import RunStream
+    from ft_assets.training.device_job import DeviceJob
+    from ft_assets.training.preflight import Preflight
+    from ft_assets.training.stage_data import JudgedRow, SideRows, TrainingRows
+    from ft_assets.training.training_device import TrainingDevice
 
 
 class RecipeOverrides(dg.Config):
@@ -65,58 +86,64 @@ def lora_checkpoint(
     state: dg.ResourceParam[State],
     tracking: dg.ResourceParam[Tracking],
 ) -> dg.MaterializeResult:
-    """One LoRA adapter per specialization, trained on the train side only, stopped by the validation side.
+    """One trained model per specialization: a LoRA adapter, or under `method: full` a whole model in its place.
 
-    From this run's `train_eval_split` and `base_model`, or from the latest ones that pass. The loss counts the
-    assistant's tokens only. What it was made from stands inside the artifact, in `provenance.json`.
-    Fails when a row is longer than `max_length`, when no token can be learned, or when the loss stops being a number.
+    From this run's `train_eval_split` and `base_model`, or from the latest ones that pass. Trained on the train side
+    only, stopped by the validation side: SFT on the examples, where only the assistant's tokens count, DPO on the
+    pairs, KTO on the thumbs. What it was made from stands inside the artifact, in `provenance.json`.
+    A run that was cut off goes on from its newest valid checkpoint. Fails when training could not succeed, before it
+    begins, and when the watchdog stops it; the error says why and what to change, and nothing is kept of the model.
     """
-    from ft_assets.dataset.rows import read_side
     from ft_assets.training.catalogue import resolve
-    from ft_assets.training.checkpoint_s3 import checkpoint_store
-    from ft_assets.training.checkpoint_saver import CheckpointSaver
-    from ft_assets.training.loss_plot import loss_curve
-    from ft_assets.training.provenance import training_id
     from ft_assets.training.recipe_overrides import with_overrides
-    from ft_assets.training.sft import train_sft
+    from ft_assets.training.sweep_run import launch_with_sweep
 
     spec = specialization(context)
     if reason := skipped(spec):
-        return skip_record(reason)
+        return skipped_training(lake, spec, reason)
     recipe = with_overrides(spec.recipe, config.overrides)
-    refuse_what_is_not_built(recipe)
     snapshot = lake.artifact(
         "snapshot", pinned(context, "train_eval_split", lambda digest: refuse_leaks(lake, spec, digest))
     )
     base = lake.artifact("base_model", pinned(context, "base_model"))
-    sides = {side: read_side(snapshot.path, side) for side in ("train", "validation")}
-    for warning in refuse_senseless(spec, recipe, len(sides["train"]), len(sides["validation"])):
+    rows = training_rows(snapshot.path, recipe)
+    device = device_of(spec)
+    looked_at = look_before(spec, recipe, rows, base.path, lake, device)
+    for warning in looked_at.refuse():
         context.log.warning(warning)
-    training = training_id(snapshot.digest, recipe, base.digest)
-    work_dir = lake.work_dir("training", training)
-    checkpoints = checkpoint_store(lake.url, work_dir, training)
-    with tempfile.TemporaryDirectory() as folder:
-        result = train_sft(
-            base_dir=base.path,
-            rows_train=sides["train"],
-            rows_validation=sides["validation"],
-            recipe=recipe,
-            work_dir=work_dir,
-            saver=CheckpointSaver(checkpoints, on_alert=context.log.error),
-            out_dir=Path(folder),
-            system_prompt=spec.system_prompt,
-            on_progress=lambda progress: context.log.info(progress_line(progress)),
-            provenance={
-                "specialization": spec.name,
-                "snapshot": snapshot.digest,
-                "base_digest": base.digest,
-                "base_id": resolve(spec.base_model).id,
-            },
+    job = job_of(spec, recipe, snapshot, base, lake)
+    with tempfile.TemporaryDirectory() as folder, stream_of(tracking, context, spec, job) as stream:
+        reports = ProgressReports(context.log.info, stream.log, several_stages=len(job.training_ids) > 1)
+        launched = launch_with_sweep(
+            replace(job, out_dir=Path(folder)), rows, device.count, reports, context.log.error, context.log.info
         )
+        result, sweep = launched.result, launched.sweep
         adapter = lake.put_artifact("adapter", Path(folder))
-    state.record_trained(spec.name, snapshot.digest, recipe.digest(), base.digest, adapter.digest)
-    curve = loss_curve(result.log_history)
-    run_id = log_to_mlflow(tracking, context, spec, recipe, adapter.digest, result, curve)
+        state.record_trained(spec.name, snapshot.digest, recipe.digest(), base.digest, adapter.digest)
+        curves = curves_of(result)
+        cost = spent(launched.seconds, launched.tokens, device.count, device.dollars_per_hour, device.type == "cuda")
+        for number, metrics in sweep.as_metrics() if sweep else ():
+            stream.log(number, metrics)
+        stream.log(result.last.steps, cost)
+        stream.attach({"adapter_digest": adapter.digest}, {f"{name}.png": png for name, png in curves.items()})
+    documents = write_documents(
+        lake,
+        TrainedRun(
+            line=spec.name,
+            description=spec.description,
+            base={**resolve(spec.base_model).model_dump(), "digest": base.digest},
+            recipe=launched.recipe,
+            overrides=config.overrides,
+            snapshot=snapshot.digest,
+            data=data_of_stages(lake, snapshot, rows, recipe),
+            adapter=adapter.digest,
+            trainable=result.last.trainable_parameters,
+            estimate=looked_at.expected.as_metadata() if looked_at.expected else {},
+            outcome=outcome_of(result, cost),
+            events=[*([sweep.as_event()] if sweep else []), *events_of(result)],
+            date=today(),
+        ),
+    )
     return dg.MaterializeResult(
         data_version=dg.DataVersion(adapter.digest),
         metadata={
@@ -124,14 +151,88 @@ def lora_checkpoint(
             "path": dg.MetadataValue.path(str(adapter.path)),
             "snapshot": snapshot.digest,
             "base_model": base.digest,
-            "loss_curve": picture(curve),
-            "steps": result.steps,
-            "validation_loss": result.best_eval_loss,
+            **{name: picture(png) for name, png in curves.items()},
+            **documents,
+            "steps": result.last.steps,
+            "validation_loss": result.last.best_eval_loss,
             "train_seconds": round(result.seconds, 1),
-            "tokens": result.tokens,
-            "recipe": recipe.knobs_with_effect(),
-            "mlflow_run_id": run_id or "MLflow is down; its copy is delivered by the next run",
+            **cost,
+            **reports.figures(),
+            "recipe": launched.recipe.knobs_with_effect(),
+            **({"sweep": dg.MetadataValue.md(sweep.as_table())} if sweep else {}),
+            "mlflow_run_id": stream.finish() or "MLflow is down; its copy is delivered by the next run",
         },
+    )
+
+
+def look_before(
+    spec: Specialization, recipe: Recipe, rows: "TrainingRows", base: Path, lake: Lake, device: "TrainingDevice"
+) -> "Preflight":
+    """The check `training_can_succeed` once more, with this launch's knobs, its base model and this machine."""
+    from ft_assets.chat import Chat
+    from ft_assets.training.preflight import preflight
+
+    prompts, tokens = spec.system_prompt.as_written(), lake.work_dir("tokens")
+    return preflight(
+        recipe, rows, Chat(base), prompts, tokens, base_model=spec.base_model, least=floors_of(spec), device=device
+    )
+
+
+def floors_of(spec: Specialization) -> dict[Objective, int]:
+    """Rows by objective below which the line does not train."""
+    return {"sft": spec.trigger.minimum_examples, "dpo": spec.expectations.hard_floor.preference_pairs}
+
+
+def device_of(spec: Specialization) -> "TrainingDevice":
+    """What this step trains on: as many GPUs as the line asks for and as are visible here, one device at least."""
+    from ft_assets.training.training_device import device_here
+
+    device = device_here(spec.compute.dollars_per_gpu_hour)
+    return replace(device, count=max(1, min(device.count, spec.compute.gpus)))
+
+
+def job_of(spec: Specialization, recipe: Recipe, snapshot: Artifact, base: Artifact, lake: Lake) -> "DeviceJob":
+    """The training in words. Each stage has an id of its own, so another DPO goes on from the same SFT."""
+    from ft_assets.training.catalogue import resolve
+    from ft_assets.training.device_job import DeviceJob
+    from ft_assets.training.provenance import stage_ids
+
+    ids = stage_ids(snapshot.digest, recipe, base.digest)
+    return DeviceJob(
+        base_dir=base.path,
+        recipe=recipe,
+        work_dir=lake.work_dir("training"),
+        lake_url=lake.url,
+        training_ids=ids,
+        out_dir=Path(),
+        system_prompt=spec.system_prompt.as_written(),
+        provenance={
+            "specialization": spec.name,
+            "snapshot": snapshot.digest,
+            "base_digest": base.digest,
+            "base_id": resolve(spec.base_model).id,
+        },
+        tokens_dir=lake.work_dir("tokens"),
+    )
+
+
+def stream_of(
+    tracking: Tracking, context: dg.AssetExecutionContext, spec: Specialization, job: "DeviceJob"
+) -> "RunStream":
+    """The MLflow run of this training: the same one for every attempt, because its key is the training's own id.
+
+    A swept job has the ids of its plain recipe, so the sweep is part of the key.
+    """
+    from ft_assets.tracking_stream import RunStream
+
+    snapshot = str(job.provenance["snapshot"])
+    return RunStream(
+        tracking,
+        key=list(job.training_ids.values())[-1] + (job.recipe.digest()[:16] if job.recipe.sweep else ""),
+        experiment=spec.name,
+        run_name=f"{spec.name}-{snapshot[:12]}",
+        params=job.recipe.knobs_with_effect(),
+        tags={"dagster_run_id": context.run.run_id, "snapshot": snapshot},
     )
 
 
@@ -142,71 +243,36 @@ def refuse_leaks(lake: Lake, spec: Specialization, digest: str) -> None:
         LeakFound: an example stands on two sides; nothing may be trained on this snapshot.
     """
     from ft_assets.dataset.contamination import refuse_leaking
+    from ft_assets.dataset.judged_leaks import refuse_leaking_judged
     from ft_assets.dataset.preference_leaks import refuse_leaking_preferences
 
     snapshot, golden = lake.artifact("snapshot", digest).path, golden_of(spec, lake)
     refuse_leaking(snapshot, golden)
     refuse_leaking_preferences(snapshot, golden)
+    refuse_leaking_judged(snapshot, golden)
 
 
-def refuse_what_is_not_built(recipe: Recipe) -> None:
-    """Stops a recipe that is understood and cannot be trained yet, before anything is loaded.
+def training_rows(snapshot: Path, recipe: Recipe) -> "TrainingRows":
+    """The rows of both sides that the recipe's stages learn from; the others are not read."""
+    from ft_assets.training.stage_data import TrainingRows
 
-    Raises:
-        BadConfiguration: names what was asked for and what can be had.
-    """
-    if recipe.approach != "sft" or recipe.method != "lora":
-        raise BadConfiguration(
-            f"The recipe asks for approach {recipe.approach} with method {recipe.method}, and only sft with lora is "
-            "trained today; the others are read and checked. Nothing was trained. Write approach: sft and method: lora."
-        )
+    objectives = [stage.objective for stage in recipe.stages()]
+    return TrainingRows(side_rows(snapshot, "train", objectives), side_rows(snapshot, "validation", objectives))
 
 
-def refuse_senseless(spec: Specialization, recipe: Recipe, train_rows: int, validation_rows: int) -> list[str]:
-    """The warnings about a recipe that makes sense for so many rows.
+def side_rows(snapshot: Path, side: Side, objectives: Sequence[Objective]) -> "SideRows":
+    """One side's rows, of the kinds that these objectives read."""
+    from ft_assets.dataset.preference_rows import read_preferences
+    from ft_assets.dataset.rows import read_side
+    from ft_assets.training.stage_data import SideRows
 
-    Raises:
-        BadConfiguration: it does not; every reason with its name and what to change.
-    """
-    from ft_assets.training.preflight_recipe import RowCounts, recipe_problems
+    judged: Sequence[JudgedRow] = ()
+    if "kto" in objectives:
+        from ft_assets.dataset.judged_rows import read_judged
 
-    floor = spec.trigger.minimum_examples
-    rows = RowCounts(examples=train_rows, validation_examples=validation_rows, least={"sft": floor})
-    problems = recipe_problems(recipe, rows, base_model=spec.base_model)
-    if refusing := [f"{problem.code}: {problem.message}" for problem in problems if problem.refuses]:
-        raise BadConfiguration(f"Training would be senseless, so it was not started. {' '.join(refusing)}")
-    return [f"{problem.code}: {problem.message}" for problem in problems]
-
-
-def progress_line(progress: dict[str, Any]) -> str:
-    """One readable line per logging step."""
-    shown = {key: progress[key] for key in ("loss", "eval_loss", "learning_rate", "grad_norm") if key in progress}
-    numbers = ", ".join(f"{key} {value:.3g}" for key, value in shown.items())
-    return f"step {progress['step']} of {progress['steps']}: {numbers}"
-
-
-def picture(png: bytes) -> dg.MarkdownMetadataValue:
-    """A PNG inside the metadata, so that the UI shows it without any file server."""
-    import base64
-
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png).decode()})")
-
-
-def log_to_mlflow(
-    tracking: Tracking,
-    context: dg.AssetExecutionContext,
-    spec: Specialization,
-    recipe: Recipe,
-    digest: str,
-    result: Any,
-    curve: bytes,
-) -> str | None:
-    """Mirrors the run to MLflow; None when MLflow is down and the payload waits in the spool."""
-    return tracking.log_training(
-        experiment=spec.name,
-        run_name=f"{spec.name}-{digest[:12]}",
-        params=recipe.knobs_with_effect(),
-        metrics_by_step=result.log_history,
-        tags={"dagster_run_id": context.run.run_id, "adapter_digest": digest},
-        artifacts={"loss_curve.png": curve},
+        judged = read_judged(snapshot, side)
+    return SideRows(
+        examples=read_side(snapshot, side) if "sft" in objectives else (),
+        pairs=read_preferences(snapshot, side) if "dpo" in objectives else (),
+        judged=judged,
     )

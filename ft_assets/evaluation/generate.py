@@ -15,6 +15,8 @@ from ft_assets.chat import Chat, load_model
 from ft_assets.compute import compute_device, fastest_dtype, use_available_cores
 from ft_assets.errors import BadInput
 from ft_assets.records import Message
+from ft_assets.system_prompts import SystemPrompt, prompt_of
+from ft_assets.tool_calls import as_text, calls_in
 
 if TYPE_CHECKING:
     import torch
@@ -27,18 +29,24 @@ GENERATOR_VERSION = 1
 
 @dataclass(frozen=True)
 class EvalItem:
-    """One question of an eval suite. The last message is the reference answer, those before it are the prompt."""
+    """One question of an eval suite. The last message is the reference answer, those before it are the prompt.
+
+    `role` and `reasoning_mode` choose its system prompt.
+    """
 
     row_id: str
     cluster_id: str
     task_type: str
     slice: str
     messages: tuple[Message, ...]
+    role: str | None = None
+    reasoning_mode: str | None = None
 
     @property
     def reference(self) -> str:
-        """The answer that counts as right."""
-        return self.messages[-1].content
+        """The answer that counts as right; its tool calls as a model that was trained on them writes them."""
+        answer = self.messages[-1]
+        return "\n".join(filter(None, (answer.content, as_text(calls_in(answer.tool_calls)))))
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ def predict(
     model_dir_base: Path,
     adapter_dir: Path | None,
     items: Sequence[EvalItem],
-    system_prompt: str | None,
+    system_prompt: SystemPrompt,
     max_new_tokens: int,
     on_progress: Callable[[int, int], None],
     *,
@@ -126,8 +134,8 @@ def predict(
     return sorted(predictions, key=lambda prediction: prediction.row_id)
 
 
-def suite_digest(items: Sequence[EvalItem], system_prompt: str | None) -> str:
-    """The identity of a suite, whatever the order of its items: every field of them, and the system prompt."""
+def suite_digest(items: Sequence[EvalItem], system_prompt: SystemPrompt) -> str:
+    """The identity of a suite, whatever the order of its items: every field of them, and the system prompts."""
     rows = sorted((asdict(item) for item in items), key=lambda row: row["row_id"])
     for row in rows:
         row["messages"] = [message.model_dump() for message in row["messages"]]
@@ -169,24 +177,23 @@ def _loaded(base_dir: Path, adapter_dir: Path | None, chat: Chat) -> "PreTrained
     from transformers import GenerationConfig
 
     model = load_model(base_dir, adapter_dir, evaluation_dtype())
-    if (
-        adapter_dir is not None and model.dtype == torch.float32
-    ):  # merged in bfloat16, 4 of 96 answers change; here none
-        model = model.merge_and_unload()
+    if hasattr(model, "merge_and_unload") and model.dtype == torch.float32:  # in bfloat16, 4 of 96 answers change
+        model = model.merge_and_unload()  # here none; a model of method full has no adapter to merge
     own = GenerationConfig(do_sample=False, eos_token_id=chat.end_token_id, pad_token_id=chat.pad_token_id)
     model.generation_config = own
     return model
 
 
-def _tokens(chat: Chat, item: EvalItem, system_prompt: str | None, limit: int) -> _Tokens:
+def _tokens(chat: Chat, item: EvalItem, system_prompt: SystemPrompt, limit: int) -> _Tokens:
     if len(item.messages) < 2 or item.messages[-1].role != "assistant":
         raise BadInput(
             f"Eval row {item.row_id} does not end with an assistant's turn after a prompt: nothing to compare."
         )
-    encoded = chat.encode(item.messages, system_prompt)
+    own_prompt = prompt_of(system_prompt, item)
+    encoded = chat.encode(item.messages, own_prompt)
     end = len(encoded.assistant_mask) - encoded.assistant_mask[::-1].index(1)
     start = next((i + 1 for i in range(end - 1, -1, -1) if not encoded.assistant_mask[i]), 0)
-    prompt = chat.prompt_ids(item.messages[:-1], system_prompt)
+    prompt = chat.prompt_ids(item.messages[:-1], own_prompt)
     if max(end, len(prompt) + 1) > limit:
         raise BadInput(
             f"Eval row {item.row_id} has {end} tokens and the model {limit} positions; a cut prompt would be another "

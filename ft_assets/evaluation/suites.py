@@ -16,6 +16,7 @@ from ft_assets.evaluation.generate import (
 )
 from ft_assets.lake import Lake
 from ft_assets.records import Message
+from ft_assets.system_prompts import SystemPrompt
 
 
 class GoldenLike(Protocol):
@@ -43,18 +44,30 @@ class SnapshotLike(Protocol):
     @property
     def task_type(self) -> str | None: ...
     @property
+    def role(self) -> str | None: ...
+    @property
+    def reasoning_mode(self) -> str: ...
+    @property
     def messages(self) -> Sequence[Message]: ...
 
 
-def golden_items(rows: Iterable[GoldenLike]) -> list[EvalItem]:
-    """The golden set as questions, with the slices that its file names."""
-    return [EvalItem(row.id, row.cluster_id, row.task_type, row.slice, tuple(row.messages)) for row in rows]
+def golden_items(rows: Iterable[GoldenLike], role: str | None = None) -> list[EvalItem]:
+    """The golden set as questions, with the slices that its file names; `role` is whose prompt they are asked with."""
+    return [EvalItem(row.id, row.cluster_id, row.task_type, row.slice, tuple(row.messages), role) for row in rows]
 
 
 def snapshot_items(rows: Iterable[SnapshotLike]) -> list[EvalItem]:
     """The eval side of a snapshot as questions of one slice."""
     return [
-        EvalItem(row.example_id, row.cluster_id, row.task_type or "without task", "all", tuple(row.messages))
+        EvalItem(
+            row_id=row.example_id,
+            cluster_id=row.cluster_id,
+            task_type=row.task_type or "without task",
+            slice="all",
+            messages=tuple(row.messages),
+            role=row.role,
+            reasoning_mode=row.reasoning_mode,
+        )
         for row in rows
     ]
 
@@ -65,7 +78,7 @@ def answered(
     base_dir: Path,
     adapter_dir: Path | None,
     items: Sequence[EvalItem],
-    system_prompt: str | None,
+    system_prompt: SystemPrompt,
     max_new_tokens: int,
     on_progress: Callable[[int, int], None],
 ) -> list[Prediction]:

@@ -69,7 +69,7 @@ def recipe_digest(spec: Specialization) -> str:
         "rules": spec.rules.model_dump(mode="json"),
         "select": spec.select.model_dump(mode="json"),
         "split": spec.split.model_dump(),
-        "system_prompt": spec.system_prompt,
+        "system_prompt": spec.system_prompt.as_written(),
     }
     return hashlib.sha256(json.dumps(changing, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

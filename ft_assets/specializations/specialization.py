@@ -12,6 +12,7 @@ from ft_assets.dataset.select import Selector
 from ft_assets.dataset.split import SplitFractions
 from ft_assets.errors import BadConfiguration
 from ft_assets.evaluation.gate import GateRules
+from ft_assets.system_prompts import SystemPrompts
 from ft_assets.training.catalogue import resolve
 from ft_assets.training.recipe import Recipe
 from ft_assets.training.recipe_ranges import Approach
@@ -91,12 +92,18 @@ class Evaluation(BaseModel):
 
 
 class Compute(BaseModel):
-    """What a training or evaluation step asks of a cluster. On one machine nothing of it is read."""
+    """What a training or evaluation step asks of a cluster. On one machine only the price is read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
     gpus: int = Field(default=0, ge=0)
     cpu: str = Field(default="2", pattern=r"^\d+(\.\d+)?m?$", description="Cores, for example 4 or 500m.")
     memory: str = Field(default="4Gi", pattern=r"^\d+(\.\d+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$", description="For example 16Gi.")
+    gpu: str | None = Field(
+        default=None, min_length=1, description="The GPU's name as nvidia-smi prints it, to estimate memory and hours."
+    )
+    dollars_per_gpu_hour: float | None = Field(
+        default=None, gt=0, description="What a GPU costs in an hour; without it hours are told and no cost."
+    )
     node_selector: dict[str, str] = {}
     image: str | None = Field(default=None, description="Container image; empty uses the code location's own.")
 
@@ -122,7 +129,7 @@ class Specialization(BaseModel):
     trigger: Trigger = Field(default_factory=Trigger)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     gate: GateRules = GateRules.model_validate({})
-    system_prompt: str | None = Field(default=None, min_length=1)
+    system_prompt: SystemPrompts = SystemPrompts()
     compute: Compute = Field(default_factory=Compute)
 
     @model_validator(mode="before")
@@ -133,6 +140,19 @@ class Specialization(BaseModel):
             return data
         recipe = data.get("recipe", {})
         return {**data, "recipe": {"approach": approach, **recipe}} if isinstance(recipe, dict) else data
+
+    @field_validator("system_prompt")
+    @classmethod
+    def _for_rows_that_it_has(cls, prompts: SystemPrompts, info: ValidationInfo) -> SystemPrompts:
+        """A text for rows that the line never takes is a slip in a name."""
+        select = info.data.get("select") or Selector()
+        for kind, named, taken in (
+            ("role", prompts.by_role, select.roles),
+            ("reasoning mode", prompts.by_reasoning_mode, select.reasoning_modes),
+        ):
+            if taken and (unused := [name for name in named if name not in taken]):
+                raise ValueError(f"{unused[0]!r} is no {kind} that the line selects: {', '.join(taken)}")
+        return prompts
 
     @field_validator("recipe")
     @classmethod

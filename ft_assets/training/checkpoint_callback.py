@@ -11,6 +11,7 @@ from ft_assets.errors import IncompleteArtifact, Rerunnable
 from ft_assets.training.checkpoint import BEST_FOLDER, TRAINER_STATE
 from ft_assets.training.checkpoint_ranks import everywhere, from_first_process, is_first_process
 from ft_assets.training.checkpoint_saver import CheckpointSaver
+from ft_assets.training.distribution import keep_sums_in_float32
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -41,6 +42,7 @@ def sealing(trainer_class: type) -> Any:
 
     class SealingTrainer(trainer_class):
         def __init__(self, *args: Any, saver: CheckpointSaver, **kwargs: Any):
+            keep_sums_in_float32(kwargs.get("args"))
             super().__init__(*args, **kwargs)
             self.saver = saver
             self._staged: Path | None = None

@@ -44,3 +44,15 @@ def everywhere(holds: bool) -> bool:
     answers: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(answers, holds)
     return all(answers)
+
+
+def whole_weights(trainer: Any) -> dict[str, Any] | None:
+    """The weights of a sharded model in one piece, in main memory, in rank 0 (elsewhere nothing); None for a whole one.
+
+    Weights that are tied come once, under their first name. Every process has to ask: each gives its part.
+    """
+    if not trainer.is_fsdp_enabled:
+        return None
+    gathered: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.model)
+    tied = getattr(trainer.model, "all_tied_weights_keys", None) or {}  # transformers': second name -> first name
+    return {name: value for name, value in gathered.items() if tied.get(name) not in gathered}

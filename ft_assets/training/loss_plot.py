@@ -1,4 +1,4 @@
-"""The loss curve of a training, as a picture."""
+"""How a training went, as pictures: its loss, and what moved beside it."""
 
 import io
 from collections.abc import Sequence
@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TRAIN, VALIDATION, RATE, INK = "#8da9c4", "#d1495b", "#b8b8b8", "#333333"
 LOG_SCALE_FROM = 10  # highest loss over lowest
+# of `training_curves`: title, and the keys of the train and the validation side in the log
+PANELS = (
+    ("learning rate", "learning_rate", ""),
+    ("gradient norm, before clipping", "grad_norm", ""),
+    ("accuracy per answer token", "mean_token_accuracy", "eval_mean_token_accuracy"),
+    ("pairs whose chosen answer is preferred", "rewards/accuracies", "eval_rewards/accuracies"),
+    ("preference margin", "rewards/margins", "eval_rewards/margins"),
+)
 
 
 def loss_curve(log_history: Sequence[dict[str, float]], title: str = "Loss per answer token") -> bytes:
@@ -31,9 +40,35 @@ def loss_curve(log_history: Sequence[dict[str, float]], title: str = "Loss per a
     axes.set_title(title, loc="left", fontsize=11, color=INK)
     handles = [line for a in (axes, rates) for line in a.get_lines() if not str(line.get_label()).startswith("_")]
     axes.legend(handles=handles, loc="upper right", frameon=False, fontsize=9)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    return picture.getvalue()
+    return _png(figure)
+
+
+def training_curves(log_history: Sequence[dict[str, float]]) -> bytes | None:
+    """A PNG with a panel over the steps for each that was logged: learning rate, gradient norm, accuracy, margin.
+
+    Accuracy is a fraction, of answer tokens or of preference pairs; the margin is DPO's, in nats times beta. None when
+    nothing of it is in the log. Takes `StageResult.log_history`.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    seen = {key for entry in log_history for key in entry}
+    panels = [panel for panel in PANELS if seen & set(panel[1:])]
+    if not panels:
+        return None
+    figure = Figure(figsize=(8, 0.5 + 1.5 * len(panels)), dpi=80, layout="constrained")
+    rows = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    for axes, (title, train, validation) in zip(rows, panels, strict=True):
+        axes.plot(*_series(log_history, train), color=TRAIN, linewidth=1.4, label="train")
+        axes.plot(*_series(log_history, validation), color=VALIDATION, marker="o", markersize=3, label="validation")
+        axes.set_title(title, loc="left", fontsize=9, color=INK)
+        axes.tick_params(labelsize=8)
+        _plain(axes)
+    rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    rows[-1].set_xlabel("optimizer step", color=INK)
+    if seen & {validation for _, _, validation in panels}:
+        rows[-1].legend(frameon=False, fontsize=8)
+    return _png(figure)
 
 
 def _series(log_history: Sequence[dict[str, float]], key: str) -> tuple[list[float], list[float]]:
@@ -70,7 +105,19 @@ def _tidy(axes: "Axes", rates: "Axes") -> None:
     rates.set_ylim(bottom=0)
     rates.tick_params(colors="#8a8a8a", labelsize=8)
     rates.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
+    _plain(axes)
+    for spine in rates.spines.values():
+        spine.set_visible(False)
+
+
+def _plain(axes: "Axes") -> None:
     axes.grid(axis="y", which="major", color="#ebebeb", linewidth=0.8)
-    for spine in (*axes.spines.values(), *rates.spines.values()):
+    for spine in axes.spines.values():
         spine.set_visible(False)
     axes.spines["bottom"].set(visible=True, color="#cccccc")
+
+
+def _png(figure: "Figure") -> bytes:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()

@@ -24,6 +24,7 @@ from ft_assets.training.recipe_ranges import (
     stages_of,
     why_without_effect,
 )
+from ft_assets.training.recipe_sweep import Sweep
 
 ATTENTION_MODULES = "q_proj,k_proj,v_proj,o_proj"
 # Knobs that came after the first adapters, each with the value that trains as it did before the knob existed. At that
@@ -39,6 +40,7 @@ AS_BEFORE_IT_EXISTED: dict[str, Any] = {
     **dict.fromkeys(("warmup_steps", "eval_steps", "save_steps")),
     **dict.fromkeys(("beta", "loss_type", "precompute_ref_log_probs", "disable_dropout")),
     **dict.fromkeys(("label_smoothing", "ld_alpha", "desirable_weight", "undesirable_weight")),
+    "sweep": {},
 }
 
 
@@ -123,6 +125,9 @@ class Recipe(BaseModel):
     undesirable_weight: float | None = Field(None, gt=0, description="kto: weight of the others; 1 unless written.")
     dpo: dict[str, Any] = Field(default_factory=dict, description="sft+dpo: knobs of its second stage.")
 
+    sweep: dict[str, Any] = Field(
+        default_factory=dict, description="Several values of some knobs, within a budget; see recipe_sweep.py."
+    )
     outside_range: dict[str, str] = Field(
         default_factory=dict, description="Knobs that leave their range on purpose, each with its reason."
     )
@@ -176,7 +181,7 @@ class Recipe(BaseModel):
         """The trainings to run one after the other, each with one objective and all its knobs."""
         if self.approach != "sft+dpo":
             return (self,)
-        written = self.model_dump(exclude_unset=True, exclude={"approach", "dpo"})
+        written = self.model_dump(exclude_unset=True, exclude={"approach", "dpo", "sweep"})
         taken_over = {key: written[key] for key in (*ONE_FOR_BOTH_STAGES, *CARRIED_ON) if key in written}
         reasons = {key: why for key, why in self.outside_range.items() if key in ONE_FOR_BOTH_STAGES}
         own = self.dpo.get("outside_range", {})
@@ -185,6 +190,10 @@ class Recipe(BaseModel):
             Recipe.model_validate({**written, "approach": "sft"}),
             Recipe.model_validate({**second, "approach": "dpo"}),
         )
+
+    def swept(self) -> Sweep | None:
+        """What the recipe sweeps; None where it is one training."""
+        return Sweep.model_validate(self.sweep) if self.sweep else None
 
     def steps(self, rows: int, devices: int = 1) -> int:
         """Optimizer steps of the first stage: `rows` as the trainer sees them, packed ones under SFT."""
@@ -222,6 +231,8 @@ class Recipe(BaseModel):
             and getattr(self, key) != AS_BEFORE_IT_EXISTED.get(key, missing)
         }
         knobs["lora_alpha"] = self.alpha
+        if sweep := self.swept():
+            knobs["sweep"] = sweep.model_dump()
         if self.approach == "sft+dpo":
             knobs["dpo"] = self.stages()[1].digest()
         return hashlib.sha256(json.dumps(knobs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

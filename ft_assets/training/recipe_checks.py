@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from ft_assets.training.problem import Problem
 from ft_assets.training.recipe_ranges import LOSSES, ONE_FOR_BOTH_STAGES, ranges_for, why_without_effect
+from ft_assets.training.recipe_sweep import sweep_problems
 from ft_assets.training.recipe_words import problems_in
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def problems_of(recipe: "Recipe") -> list[Problem]:
     ]
     if not problems and recipe.approach == "sft+dpo":
         problems = _problems_of_second_stage(recipe)
-    return problems
+    return problems or sweep_problems(recipe)
 
 
 def _unusable_reasons(recipe: "Recipe") -> Iterator[Problem]:

@@ -14,7 +14,7 @@ MERGED = ("dpo", "outside_range")  # key by key; every other knob is replaced
 # What a model line is. The report, the gate and the registry name it, so one run may not be about something else.
 NOT_FOR_ONE_RUN = {
     "base_model": "the snapshot was rendered and the champion was trained for the base that the line names",
-    "approach": "the snapshot was made for the approach that the line names",
+    "approach": "it is what the line is: readiness, report and registry speak of the approach that the line names",
 }
 KNOBS = [key for key in Recipe.model_fields if key not in NOT_FOR_ONE_RUN]
 

@@ -16,9 +16,10 @@ from ft_assets.dataset.preference_rows import (
     write_preferences,
 )
 from ft_assets.dataset.preferences import pairs_of_days
+from ft_assets.dataset.rows import write_lines
 from ft_assets.dataset.rules import Rules
 from ft_assets.dataset.select import Selection, Selector
-from ft_assets.dataset.snapshot import _as_snapshot_rows, choose
+from ft_assets.dataset.snapshot import SnapshotRow, choose
 from ft_assets.dataset.split import SplitFractions, side_of
 from ft_assets.errors import IncompleteArtifact
 from ft_assets_tests.dataset.preference_samples import DAY, Row, answer, corrected, said, sha, table
@@ -111,12 +112,16 @@ def test_the_selector_holds_for_pairs_but_for_the_score() -> None:
         corrected(prompt_on("train", 2), "right", "wrong", role="product-manager"),
         corrected(prompt_on("train", 3), "right", "wrong", task_type="chat"),
         corrected(prompt_on("train", 4), "right", "wrong " * 500),
-        corrected(prompt_on("train", 5), "right", "wrong", tool_calls="[]"),
+        corrected(prompt_on("train", 5), "right", "wrong", tool_calls="{"),
     ]
     selector = Selector(roles=("qa",), task_types=("test_cases",), min_quality_score=0.9, max_characters=2000)
     made = taken(rows, selector)
     assert made.rows["example_ids"].to_list() == [[rows[0]["example_id"]]]
-    assert made.drops == {"other length than max_characters 2000": 1, "other task_type": 1, "tool calls": 1}
+    assert made.drops == {
+        "other length than max_characters 2000": 1,
+        "other task_type": 1,
+        "tool calls that cannot be read": 1,
+    }
 
 
 @slow
@@ -211,7 +216,7 @@ def test_no_prompt_or_answer_of_an_eval_cluster_is_learned_from(tmp_path: Any) -
     chosen = choose(table(rows), Selector(), KEY, HALVES, [], rules=FREE).rows
     write_preferences(made.rows, tmp_path)
     for side in by_side:
-        _as_snapshot_rows(chosen.filter(side=side)).write_ndjson(tmp_path / f"{side}.jsonl")
+        write_lines(chosen.filter(side=side).sort("example_id"), SnapshotRow, tmp_path / f"{side}.jsonl")
     assert preference_leaks(tmp_path, []) == {}
     seen: dict[str, str] = {}
     for side, part in by_side.items():

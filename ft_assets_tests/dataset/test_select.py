@@ -83,12 +83,19 @@ def test_a_quality_floor_leaves_out_what_is_below_it_or_has_no_score(row, curate
     assert chosen.drops == {"quality_score below 0.7": 2}
 
 
-def test_a_row_with_a_tool_call_is_left_out_and_counted(row, curated):
-    called = [
-        {"role": "user", "content": "q", "tool_calls": None},
-        {"role": "assistant", "content": "", "tool_calls": "[]"},
-    ]
-    assert select(curated([row("a"), row("b", messages=called)]), QA).drops == {"tool calls": 1}
+def test_tool_calls_are_taken_and_those_that_no_template_could_write_are_counted(row, curated):
+    def called(calls, role="assistant"):
+        asked = {"role": role, "content": "q", "tool_calls": None if role == "assistant" else calls}
+        return [asked, {"role": "assistant", "content": "", "tool_calls": calls}]
+
+    call = '[{"function": {"name": "run_tests", "arguments": "{}"}}]'
+    unreadable = ('{"name": ', '[{"name": ""}]', '{"arguments": {}}')
+    broken = {f"broken{n}": called(calls) for n, calls in enumerate(unreadable)}
+    rows = {"a": called(None), "b": called(call), "c": called("[]"), "d": called(call, "user"), **broken}
+    chosen = select(curated([row(name, messages=messages) for name, messages in rows.items()]), QA)
+    assert chosen.drops == {"tool calls that cannot be read": 4}
+    answers = chosen.rows["messages"].list.last().struct.field("tool_calls").to_list()
+    assert dict(zip(chosen.rows["example_id"], answers, strict=True)) == {"a": None, "b": call, "c": None}
 
 
 def test_a_conversation_over_the_length_is_left_out_and_counted(row, curated, conversation):

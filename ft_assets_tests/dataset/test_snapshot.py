@@ -25,7 +25,10 @@ from ft_assets.errors import BadInput, IncompleteArtifact
 
 QA = Selector(roles=("qa-engineer",), task_types=("test_cases", "bug_identification"))
 TENTHS = SplitFractions()
-FILES = {"train.jsonl", "validation.jsonl", "eval.jsonl", "preferences.jsonl", "recipe.json", "counts.json"}
+FILES = {f"{name}.jsonl" for name in ("train", "validation", "eval", "preferences", "judged")} | {
+    "recipe.json",
+    "counts.json",
+}
 
 
 def content(folder) -> dict[str, bytes]:
@@ -36,7 +39,7 @@ def build(table, folder, selector=QA, golden=(), prompt=None, key="key", **knobs
     return build_snapshot(table, selector, key, TENTHS, list(golden), prompt, folder, **knobs)
 
 
-def test_a_snapshot_is_six_files_whose_rows_are_sorted_and_canonical(many, tmp_path):
+def test_a_snapshot_is_seven_files_whose_rows_are_sorted_and_canonical(many, tmp_path):
     build(many, tmp_path / "s")
     files = content(tmp_path / "s")
     assert set(files) == FILES

@@ -23,6 +23,8 @@ class Row:
     example_id: str = "e1"
     cluster_id: str = "c1"
     task_type: str | None = None
+    role: str | None = "qa-engineer"
+    reasoning_mode: str = "agent"
     messages: tuple[Message, ...] = TURNS
 
 
@@ -34,6 +36,13 @@ def test_a_golden_row_keeps_its_slice_and_its_reference():
 def test_a_snapshot_row_without_a_task_is_still_a_question():
     [question] = snapshot_items([Row()])
     assert (question.row_id, question.task_type, question.slice) == ("e1", "without task", "all")
+    assert (question.role, question.reasoning_mode) == ("qa-engineer", "agent")
+
+
+def test_the_reference_of_a_tool_call_is_the_call():
+    call = Message(role="assistant", content="", tool_calls='[{"name": "restart", "arguments": {"queue": "mail"}}]')
+    [question] = snapshot_items([Row(messages=(TURNS[0], call))])
+    assert question.reference == '<tool_call>\n{"name": "restart", "arguments": {"queue": "mail"}}\n</tool_call>'
 
 
 class TestAnswers:

@@ -136,6 +136,19 @@ def test_an_exponent_without_a_point_is_a_number_although_yaml_reads_a_text(tmp_
         ("recipe:\n  r: 4\n  r: 8\n", r":8: recipe\.r: found twice, first in line 7"),
         ("system_prompt: [\n", r":7: not readable as YAML"),
         ("system_prompt: 2026-13-45\n", r"not readable as YAML: month must be in 1..12"),
+        ("system_prompt: 3\n", r":6: system_prompt: found int, allowed: a text, or keys out of default, by_role"),
+        (
+            "system_prompt:\n  default: Be short.\n  by_reasoning_mod: {agent: Use tools.}\n",
+            r":8: system_prompt\.by_reasoning_mod: unknown key, .*Did you mean by_reasoning_mode\?",
+        ),
+        (
+            "system_prompt:\n  default: Be short.\n  by_reasoning_mode: {agnt: Use tools.}\n",
+            r":8: system_prompt\.by_reasoning_mode: found 'agnt', allowed: standard, chain_of_thought",
+        ),
+        (
+            "system_prompt: {by_role: {devops: Operate.}}\n",
+            r":6: system_prompt: 'devops-engineer' is no role that the line selects: qa-engineer",
+        ),
         (
             "rules: {filters: [max_tokenz: 5]}\n",
             r":6: rules\.filters\.0: found 'max_tokenz', allowed: one of min_answer_",
@@ -236,6 +249,7 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path):
         "split: {eval_fraction: 0.2}\n",
         "rules: {filters: [max_tokens: 512]}\n",
         "system_prompt: Be short.\n",
+        "system_prompt: {by_role: {qa: Be short.}}\n",
         "architecture: rag-only\n",
     ],
 )

@@ -56,3 +56,57 @@ def tiny_recipe(**knobs: object) -> Recipe:
         "outside_range": TINY_REASONS,
     }
     return Recipe.model_validate({**given, **knobs})
+
+
+@dataclass(frozen=True)
+class Pair:
+    pair_id: str
+    prompt: tuple[Message, ...]
+    chosen: tuple[Message, ...]
+    rejected: tuple[Message, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    example_id: str
+    messages: tuple[Message, ...]
+    liked: bool
+
+
+def preference_pairs(count: int, seed: int) -> list[Pair]:
+    """The wanted commit message of `commit_rows`, preferred to one that talks instead."""
+    return [
+        Pair(f"pair-{wanted.example_id}", wanted.messages[:-1], wanted.messages[-1:], (_talk(wanted),))
+        for wanted in commit_rows(count, seed)
+    ]
+
+
+def judged_answers(count: int, seed: int) -> list[Judged]:
+    """Every other answer is the wanted commit message and liked; the others talk instead and are not."""
+    return [
+        Judged(
+            wanted.example_id,
+            wanted.messages if number % 2 else (*wanted.messages[:-1], _talk(wanted)),
+            bool(number % 2),
+        )
+        for number, wanted in enumerate(commit_rows(count, seed))
+    ]
+
+
+def _talk(wanted: Row) -> Message:
+    place = wanted.messages[-1].content.rsplit(" ", 1)[-1]
+    return Message(role="assistant", content=f"Sure, here is a message about {place}, I hope it helps you.")
+
+
+def preference_recipe(approach: str, **knobs: object) -> Recipe:
+    given = {
+        "approach": approach,
+        "r": 8,
+        "learning_rate": 1e-3,
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 4,
+        "gradient_accumulation_steps": 1,
+        "max_length": 256,
+        "outside_range": TINY_REASONS,
+    }
+    return Recipe.model_validate({**given, **knobs})

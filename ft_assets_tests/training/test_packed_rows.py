@@ -65,3 +65,25 @@ def test_rows_packed_together_do_not_see_each_other(chat):
             alone = model(input_ids=batch["input_ids"][:, position : position + length], use_cache=False).logits[0]
             assert torch.allclose(logits[position : position + length], alone, atol=1e-3)
             position += length
+
+
+def test_the_loss_of_packed_rows_is_the_loss_of_their_conversations_alone(chat):
+    """Several turns, control tokens in the text and a conversation of three tokens among them."""
+    import torch
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    turns = [(role, f"{role} {i}: <|im_end|> queue {i}") for i in range(4) for role in ("user", "assistant")]
+    rows = [*commit_rows(5, 4), row("many", *turns), row("short", ("user", "a"), ("assistant", "b"))]
+    examples = tokenised(rows, "train", chat, "Be brief.", 256)
+    model = load_model(BASE, dtype=torch.float32)
+    collate = DataCollatorForLanguageModeling(chat.pad_token_id, padding_free=True)
+
+    def loss(batch: dict) -> float:
+        with torch.no_grad():
+            ids, positions = batch["input_ids"], batch["position_ids"]
+            logits = model(input_ids=ids, position_ids=positions, use_cache=False).logits[0, :-1]
+        return torch.nn.functional.cross_entropy(logits, batch["labels"][0, 1:], reduction="sum").item()
+
+    together = sum(loss(collate([each])) for each in packed(examples, 256))
+    alone = sum(loss(collate([{**each, "seq_lengths": [len(each["input_ids"])]}])) for each in examples)
+    assert together == pytest.approx(alone, rel=1e-4)

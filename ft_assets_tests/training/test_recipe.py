@@ -240,6 +240,7 @@ OF_OUR_OWN = {
     "method",
     "warmup_ratio",  # transformers 5 has warmup_steps below 1 for it
     "dpo",
+    "sweep",
     "outside_range",
 }
 

@@ -1,0 +1,192 @@
+"""Too little memory for a stage: the same training in smaller pieces, step by step, and then a clear end.
+
+First the micro-batch is halved and the accumulation doubled. Each optimizer step reads the same rows, and their number
+is the same, so a lowered attempt goes on from the checkpoints there are: transformers counts optimizer steps, and skips
+rows in their order from the seed. Losses are means over the rows of a step (over its tokens under SFT); what changes is
+rounding, the draw of dropout, and under DPO and KTO the weights inside the last step of an epoch, where it is not full.
+So a training that met this does not end with the bytes of one that did not, and its provenance says so.
+
+KTO with its KL term is never halved: the term is a mean over the answers of a forward, so the micro-batch is part of
+what is learned, and validation losses before and after could not be compared.
+
+At a micro-batch of 1 gradient checkpointing goes on: the same numbers, a third more time. After that nothing is left
+that would not change the task. Rows are never cut; the error names the `max_length` that would fit.
+"""
+
+import ctypes
+import gc
+import logging
+import platform
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ft_assets.training.distribution import processes
+from ft_assets.training.recipe import Recipe
+from ft_assets.training.verdicts import TrainingStopped
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+# What torch says in a plain RuntimeError: its CPU allocator, CUDA's libraries, C++, the kernel (ENOMEM).
+SAID_BY_TORCH = (
+    *("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory", "CUDA out of memory"),
+    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "cudaErrorMemoryAllocation", "std::bad_alloc"),
+    "Cannot allocate memory",
+)
+
+
+class TooLittleMemory(TrainingStopped):
+    """A stage does not fit into this device's memory in any form that leaves the task as it is."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on a GPU or in main memory."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in SAID_BY_TORCH)
+
+
+def lowered(recipe: Recipe) -> tuple[Recipe, str] | None:
+    """The same stage with less memory, and a sentence for the decision log; None when nothing is left to lower.
+
+    Rows per optimizer step stay what they are: the new micro-batch is the largest divisor of them up to half the old.
+    """
+    rows, micro_batch = recipe.effective_batch, recipe.per_device_train_batch_size
+    if micro_batch > 1 and recipe.loss_type != "kto":
+        smaller = next(number for number in range(micro_batch // 2, 0, -1) if rows % number == 0)
+        changed = {"per_device_train_batch_size": smaller, "gradient_accumulation_steps": rows // smaller}
+        told = (
+            f"per_device_train_batch_size {micro_batch} became {smaller} and gradient_accumulation_steps "
+            f"{recipe.gradient_accumulation_steps} became {rows // smaller}; each step reads the same {rows} rows"
+        )
+    elif not recipe.gradient_checkpointing:
+        changed = {"gradient_checkpointing": True}
+        told = "gradient_checkpointing went on; activations are computed twice and fewer of them are kept"
+    else:
+        return None
+    return recipe.model_copy(update=changed), f"{recipe.objective} ran out of memory: {told}."
+
+
+def with_less_memory(
+    recipe: Recipe,
+    attempt: Callable[[Recipe], Result],
+    fitting_length: Callable[[Recipe], int | None],
+    on_alert: Callable[[str], object] = log.error,
+) -> tuple[Result, Recipe, list[str]]:
+    """What `attempt` gives for the stage, or for the first lowered one that fits; that recipe; a sentence per lowering.
+
+    `attempt` has to make everything anew from the recipe it gets: all that a failed one held is let go before the next.
+    `fitting_length` is asked for the longest `max_length` that would fit, when nothing else is left.
+
+    Raises:
+        TooLittleMemory: nothing fits, or several processes train together, which have to be lowered alike, by hand.
+            `on_alert` got the message once.
+    """
+    told: list[str] = []
+    while True:
+        found, error = _tried(attempt, recipe)
+        if error is None:
+            return found[0], recipe, told
+        _let_go()
+        smaller = lowered(recipe)
+        if smaller is None or processes() > 1:
+            message = _message(recipe, error, smaller, fitting_length)
+            on_alert(message)
+            raise TooLittleMemory(message)
+        recipe, sentence = smaller
+        told.append(sentence)
+        log.warning("%s It said: %s", sentence, error)
+
+
+def fitting_length(base_dir: Path, recipe: Recipe) -> int | None:
+    """The longest `max_length` below the recipe's that the memory left now would hold; None where nobody can tell.
+
+    `recipe` was too much for it. Where the arithmetic of memory.py thinks otherwise, what it missed counts as used.
+    """
+    import json
+    from dataclasses import replace
+
+    from ft_assets.compute import compute_device, fastest_dtype
+    from ft_assets.training.memory import DeviceType, MemoryQuestion, largest_max_length, needed
+    from ft_assets.training.model_shape import UnknownShape, model_shape
+
+    budget = free_memory()
+    try:
+        shape = model_shape(json.loads((base_dir / "config.json").read_text()))
+    except UnknownShape:
+        return None
+    if budget is None:
+        return None
+    device: DeviceType = "cpu" if compute_device() == "cpu" else "cuda"
+    question = MemoryQuestion(shape, recipe, device, half=fastest_dtype().itemsize == 2)
+    missed = max(0, budget - needed(question) + 1)
+    return largest_max_length(replace(question, offset=missed), budget)
+
+
+def free_memory() -> int | None:
+    """Bytes that this process can have in all on its device: a GPU's free memory, or main memory within its limits."""
+    import resource
+
+    import torch
+
+    from ft_assets.compute import compute_device
+    from ft_assets.training.training_device import host_memory
+
+    if compute_device() == "cuda":
+        free, _ = torch.cuda.mem_get_info()
+        return int(free + torch.cuda.memory_reserved())
+    limits = [host_memory(), *(resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))]
+    return min((limit for limit in limits if limit is not None and limit != resource.RLIM_INFINITY), default=None)
+
+
+def _tried(attempt: Callable[[Recipe], Result], recipe: Recipe) -> tuple[list[Result], str | None]:
+    """The result, or what was said when memory ran out. The error itself does not leave: its frames hold tensors."""
+    try:
+        return [attempt(recipe)], None
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        words = (str(error) or type(error).__name__).splitlines()[0]
+        _clear(error)
+        return [], words
+
+
+def _clear(error: BaseException | None) -> None:
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
+def _let_go() -> None:
+    import torch
+
+    gc.collect()  # a trainer, its model and its callbacks hold each other
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)  # its heap would keep a third of what the attempt had
+
+
+def _message(recipe: Recipe, said: str, smaller: Any, fitting: Callable[[Recipe], int | None]) -> str:
+    if smaller is not None:
+        return (
+            f"out_of_memory: {recipe.objective} ran out of memory ({said}) while {processes()} processes trained "
+            "together, which cannot be lowered one by one. No adapter was saved. Write a smaller "
+            "per_device_train_batch_size with a larger gradient_accumulation_steps, or gradient_checkpointing: true."
+        )
+    length = fitting(recipe)
+    advice = (
+        f"By estimate max_length {length} would fit, if every example does (longer ones are refused, never cut)"
+        if length
+        else "By estimate no shorter max_length would fit, or nobody can tell"
+    )
+    return (
+        f"out_of_memory: {recipe.objective} ran out of memory ({said}) at per_device_train_batch_size "
+        f"{recipe.per_device_train_batch_size} with gradient_checkpointing, at max_length {recipe.max_length}. No "
+        f"adapter was saved and no row was cut. {advice}. Or use a device with more memory, method qlora, a lower r, "
+        "or a smaller base model."
+    )
