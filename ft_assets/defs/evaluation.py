@@ -46,6 +46,7 @@ def evaluation_report(
     from ft_assets.evaluation.gate import decide
     from ft_assets.evaluation.generate import decoding
     from ft_assets.evaluation.report import ReportFacts, write_report
+    from ft_assets.training.training_log import preferences_in
 
     spec = specialization(context)
     if reason := skipped(spec):
@@ -70,6 +71,7 @@ def evaluation_report(
             judged_suite=judged.name,
             suites=suites,
             decoding=decoding(spec.evaluation.max_new_tokens),
+            preferences=preferences_in(lake.artifact("adapter", candidate).path),
         )
         write_report(Path(folder), facts)
         report = lake.put_artifact("report", Path(folder))

@@ -31,6 +31,7 @@ def render(report: Mapping[str, Any]) -> str:
     blocks = [
         *_opening(report),
         *(block for name in order for block in _suite(name, suites[name], report)),
+        *_preferences(report),
         *_examples(report),
         "## What this report cannot say",
         _bullets(inline(gap) for gap in report["not_measured"]),
@@ -39,6 +40,15 @@ def render(report: Mapping[str, Any]) -> str:
         GLOSSARY,
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _preferences(report: Mapping[str, Any]) -> list[str]:
+    """What the preference stage of the candidate's training reached on the validation side, where it had one."""
+    found = report.get("preferences")
+    if not found:
+        return []
+    figures = _bullets(f"{inline(name)}: {value:.3f}" for name, value in found.items())
+    return ["## Preferences", "Of the checkpoint that was kept, on the validation side:", figures]
 
 
 def inline(text: object) -> str:

@@ -46,6 +46,7 @@ class ReportFacts:
     suites: Sequence[Suite]
     decoding: Mapping[str, str | int]
     not_measured: Sequence[str] = field(default_factory=tuple)
+    preferences: Mapping[str, float] = field(default_factory=dict)  # on validation pairs, by the candidate's training
 
 
 def suite_of(
@@ -97,6 +98,7 @@ def describe(facts: ReportFacts) -> dict[str, Any]:
         "examples": _examples(judged, facts.rules.primary_metric),
         "decoding": dict(facts.decoding),
         "not_measured": [*facts.not_measured, *_gaps(facts)],
+        **({"preferences": dict(facts.preferences)} if facts.preferences else {}),
     }
 
 

@@ -13,6 +13,7 @@ from ft_assets.training.intervals import Intervals
 from ft_assets.training.recipe_ranges import Objective
 from ft_assets.training.stage import StageSetup
 from ft_assets.training.stage_data import tokens_in
+from ft_assets.training.training_log import TRAINING_LOG
 from ft_assets.training.watchdog import kept_log
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _write_model(
 def write_records(out_dir: Path, result: TrainingResult, made_from: Mapping[str, Any]) -> None:
     """Writes training_log.json, a list of entries (of several stages: such a list for each), and provenance.json."""
     several = {stage.objective: stage.log_history for stage in result.stages}
-    _write(out_dir / "training_log.json", several if len(several) > 1 else result.last.log_history)
+    _write(out_dir / TRAINING_LOG, several if len(several) > 1 else result.last.log_history)
     references = {stage.objective: stage.reference for stage in result.stages if stage.reference}
     _write(out_dir / "provenance.json", {**made_from, "references": references} if references else made_from)
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,15 @@ def test_the_report_opens_with_a_verdict_that_needs_no_glossary(tmp_path: Path):
     assert opening[2] == "**The new model is better, and may replace what is in use.**"
     assert "60 questions that training never saw" in opening[4]
     assert "the model in use has" in opening[4]
+
+
+def test_a_candidate_that_learned_from_preferences_shows_its_margin_and_others_do_not(tmp_path: Path):
+    plain = facts_of(a_suite())
+    write_report(tmp_path, replace(plain, preferences={"preference margin": 1.5}))
+    assert "- preference margin: 1.500" in (tmp_path / "report.md").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())["preferences"] == {"preference margin": 1.5}
+    assert "preferences" not in write_report(tmp_path, plain)
+    assert "## Preferences" not in (tmp_path / "report.md").read_text()
 
 
 def test_a_held_candidate_is_told_what_could_have_been_seen(tmp_path: Path):
