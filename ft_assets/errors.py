@@ -51,3 +51,40 @@ class StaleChampion(NotRerunnable):
 
 class EvaluationIncomplete(NotRerunnable):
     """An evaluation lacks rows, a side or a metric, so no verdict may rest on it."""
+
+
+class EndedByVerdict(FtAssetsError):
+    """A training that was ended for a reason with a name; it registered nothing."""
+
+    @property
+    def verdict(self) -> str:
+        """The reason's name. The message starts with it, so that it survives the way from one process to another."""
+        return str(self).partition(":")[0]
+
+
+class TrainingStopped(EndedByVerdict, NotRerunnable):
+    """A training that the same recipe on the same rows would not survive again."""
+
+
+class TrainingDiverged(TrainingStopped):
+    """A training that cannot become a model any more; `verdict` names why. Nothing was registered."""
+
+
+class TooLittleMemory(TrainingStopped):
+    """A stage does not fit into this device's memory in any form that leaves the task as it is."""
+
+
+class WrongReference(NotRerunnable):
+    """The reference is not the model that the stage starts from, so every margin would be measured from elsewhere."""
+
+
+class NoTrialLeft(NotRerunnable):
+    """Every trial of a sweep failed. The same trials on the same rows fail again."""
+
+
+class UnknownShape(BadConfiguration):
+    """A base model whose parameters this module cannot count, so that memory and hours stay unknown."""
+
+
+class TrainingSlowed(EndedByVerdict, Rerunnable):
+    """The machine became too slow to train on. On another one it goes on from the newest checkpoint."""

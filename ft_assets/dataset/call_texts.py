@@ -63,27 +63,32 @@ def unreadable_calls(messages: pl.Series) -> pl.Series:
     """Whether a turn of a row holds calls that no chat template can write, or is not the assistant's and holds some."""
     if not has_calls(messages):
         return pl.Series(messages.name, [False], dtype=pl.Boolean).new_from_index(0, len(messages))
-    turn = pl.element().struct
-    by_others = turn["tool_calls"].filter(turn["role"] != "assistant").is_not_null()
-    calls = messages.to_frame("messages").select(
-        own=pl.col("messages").list.eval(turn["tool_calls"].drop_nulls()),
-        foreign=pl.col("messages").list.eval(by_others).list.any(),
-    )
-    wrong = [each for each in calls["own"].explode().drop_nulls().unique() if _written(each) is None]
-    return calls.select(pl.col("foreign") | pl.col("own").list.eval(pl.element().is_in(wrong)).list.any()).to_series()
+    calling = _calling_turns(messages)
+    wrong = [each for each in calling["tool_calls"].unique() if _written(each) is None]
+    odd = calling.filter((pl.col("role") != "assistant") | pl.col("tool_calls").is_in(wrong))
+    rows = pl.Series(messages.name, range(len(messages)), dtype=pl.UInt32)
+    return rows.is_in(odd["row"].unique().implode())
 
 
 def without_empty_calls(messages: pl.Series) -> pl.Series:
     """The column with null for what holds no call, such as `[]`, so that it is written as a turn without."""
     if not has_calls(messages):
         return messages
-    turn = pl.element().struct
-    calls = messages.list.eval(turn["tool_calls"].drop_nulls()).explode().drop_nulls().unique()
-    empty = [each for each in calls if _written(each) == ""]
+    empty = [each for each in _calling_turns(messages)["tool_calls"].unique() if _written(each) == ""]
     if not empty:
         return messages
+    turn = pl.element().struct
     kept = pl.when(~turn["tool_calls"].is_in(empty)).then(turn["tool_calls"])
     return messages.list.eval(turn.with_fields(kept.alias("tool_calls")))
+
+
+def _calling_turns(messages: pl.Series) -> pl.DataFrame:
+    """One row per turn that holds something as its calls: `row`, its place in the column, and the turn's fields.
+
+    By exploding: Polars 2.1 panics where `list.eval` drops elements of a column that was filtered before.
+    """
+    rows = messages.to_frame("messages").with_row_index("row").filter(pl.col("messages").list.len() > 0)
+    return rows.explode("messages").unnest("messages").filter(pl.col("tool_calls").is_not_null())
 
 
 def _sorted(arguments: dict[str, Any]) -> Any:

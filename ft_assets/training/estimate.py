@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ft_assets.errors import UnknownShape
 from ft_assets.training.memory import (
     RUNTIME,
     MemoryEstimate,
@@ -12,13 +13,7 @@ from ft_assets.training.memory import (
     largest_max_length,
     needed,
 )
-from ft_assets.training.model_shape import (
-    FLOPS_PER_WEIGHT,
-    FORWARD_FLOPS_PER_WEIGHT,
-    ModelShape,
-    UnknownShape,
-    model_shape,
-)
+from ft_assets.training.model_shape import FLOPS_PER_WEIGHT, FORWARD_FLOPS_PER_WEIGHT, ModelShape, model_shape
 from ft_assets.training.problem import Problem
 from ft_assets.training.recipe import Recipe
 from ft_assets.training.recipe_ranges import Objective

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ft_assets.errors import BadConfiguration
+from ft_assets.errors import UnknownShape
 from ft_assets.training.recipe_ranges import Method
 
 # Architectures whose layers are q, k, v, o and a gated MLP of three matrices (fused or not). Others have other sums.
@@ -18,10 +18,6 @@ NEEDED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermedia
 # Recomputed forwards, dequantisation and attention's own products are not counted.
 FLOPS_PER_WEIGHT: dict[Method, int] = {"full": 6, "lora": 4, "qlora": 4}
 FORWARD_FLOPS_PER_WEIGHT = 2
-
-
-class UnknownShape(BadConfiguration):
-    """A base model whose parameters this module cannot count, so that memory and hours stay unknown."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ft_assets.errors import TooLittleMemory
 from ft_assets.training.distribution import processes
 from ft_assets.training.recipe import Recipe
-from ft_assets.training.verdicts import TrainingStopped
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +33,13 @@ Result = TypeVar("Result")
 SAID_BY_TORCH = (
     *("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory", "CUDA out of memory"),
     *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "cudaErrorMemoryAllocation", "std::bad_alloc"),
-    "Cannot allocate memory",
+    *("Cannot allocate memory", "CUDA error: out of memory"),
+    # oneDNN, whose products need a workspace; it says no more than this
+    *("could not create a primitive", "could not create a memory", "could not execute a primitive"),
 )
-
-
-class TooLittleMemory(TrainingStopped):
-    """A stage does not fit into this device's memory in any form that leaves the task as it is."""
+# How far the arithmetic of memory.py may be from a measured peak.
+MAY_ERR = {"cpu": 1.3, "cuda": 1.15}
+PROCESS_STATUS = Path("/proc/self/status")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -47,7 +48,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in SAID_BY_TORCH)
+    return isinstance(error, RuntimeError | OSError) and any(words in str(error) for words in SAID_BY_TORCH)
 
 
 def lowered(recipe: Recipe) -> tuple[Recipe, str] | None:
@@ -105,30 +106,35 @@ def with_less_memory(
 def fitting_length(base_dir: Path, recipe: Recipe) -> int | None:
     """The longest `max_length` below the recipe's that the memory left now would hold; None where nobody can tell.
 
-    `recipe` was too much for it. Where the arithmetic of memory.py thinks otherwise, what it missed counts as used.
+    An estimate, made once the failed attempt is let go. All but the weights is taken to be `MAY_ERR` times what the
+    arithmetic of memory.py says; where the failed form would fit even so, its growing part is raised until it misses.
     """
     import json
     from dataclasses import replace
 
     from ft_assets.compute import compute_device, fastest_dtype
-    from ft_assets.training.memory import DeviceType, MemoryQuestion, largest_max_length, needed
-    from ft_assets.training.model_shape import UnknownShape, model_shape
+    from ft_assets.errors import UnknownShape
+    from ft_assets.training.memory import RUNTIME, DeviceType, MemoryQuestion, estimate_memory, largest_max_length
+    from ft_assets.training.model_shape import model_shape
 
-    budget = free_memory()
+    left = memory_left()
     try:
         shape = model_shape(json.loads((base_dir / "config.json").read_text()))
     except UnknownShape:
         return None
-    if budget is None:
+    if left is None:
         return None
     device: DeviceType = "cpu" if compute_device() == "cpu" else "cuda"
     question = MemoryQuestion(shape, recipe, device, half=fastest_dtype().itemsize == 2)
-    missed = max(0, budget - needed(question) + 1)
-    return largest_max_length(replace(question, offset=missed), budget)
+    estimate, may_err = estimate_memory(question), MAY_ERR[device]
+    fixed = estimate.total - estimate.growing
+    growth = max(may_err, (may_err * left - fixed) / estimate.growing)
+    careful = replace(question, growth=growth, offset=round((may_err - 1) * (fixed - estimate.weights)))
+    return largest_max_length(careful, left + RUNTIME[device])  # what was there before any tensor is there already
 
 
-def free_memory() -> int | None:
-    """Bytes that this process can have in all on its device: a GPU's free memory, or main memory within its limits."""
+def memory_left() -> int | None:
+    """Bytes that this process can still take on its device: of a GPU, or of main memory within its limits."""
     import resource
 
     import torch
@@ -138,9 +144,23 @@ def free_memory() -> int | None:
 
     if compute_device() == "cuda":
         free, _ = torch.cuda.mem_get_info()
-        return int(free + torch.cuda.memory_reserved())
-    limits = [host_memory(), *(resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))]
-    return min((limit for limit in limits if limit is not None and limit != resource.RLIM_INFINITY), default=None)
+        return int(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
+    ends = {
+        "VmRSS": host_memory(),
+        "VmSize": resource.getrlimit(resource.RLIMIT_AS)[0],
+        "VmData": resource.getrlimit(resource.RLIMIT_DATA)[0],
+    }
+    taken = _taken()
+    left = [end - taken[of] for of, end in ends.items() if of in taken and end not in (None, resource.RLIM_INFINITY)]
+    return max(0, min(left)) if left else None
+
+
+def _taken() -> dict[str, int]:
+    """What Linux says that this process holds, by its own names, in bytes; nothing on other systems."""
+    if not PROCESS_STATUS.exists():
+        return {}
+    pairs = (line.split(":", 1) for line in PROCESS_STATUS.read_text().splitlines())
+    return {name: int(value.split()[0]) * 1024 for name, value in pairs if value.endswith("kB")}
 
 
 def _tried(attempt: Callable[[Recipe], Result], recipe: Recipe) -> tuple[list[Result], str | None]:

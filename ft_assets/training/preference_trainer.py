@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ft_assets.errors import WrongReference
 from ft_assets.training.checkpoint_ranks import from_first_process
 from ft_assets.training.reference import (
     FROZEN,
     TRAINED,
     Columns,
     Reference,
-    WrongReference,
     adapter_digest,
     keep_log_probabilities,
     kept_log_probabilities,

@@ -30,6 +30,7 @@ from ft_assets.training.recipe_sweep import trial_recipes
 from ft_assets.training.stage_data import SideRows, TrainingRows
 
 if TYPE_CHECKING:
+    from ft_assets.errors import UnknownShape
     from ft_assets.training.estimate import RunEstimate
     from ft_assets.training.training_device import TrainingDevice
 
@@ -174,7 +175,7 @@ def _expected(
 ) -> "tuple[RunEstimate | None, list[Problem]]":
     """What the run will take on the device, and whether it fits."""
     from ft_assets.training.estimate import StageTokens, estimate, estimate_problems
-    from ft_assets.training.model_shape import UnknownShape, model_shape
+    from ft_assets.training.model_shape import model_shape
 
     config = chat.directory / "config.json"
     stages = {part.objective: part for part in recipe.stages()}

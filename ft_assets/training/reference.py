@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ft_assets.errors import NotRerunnable
+from ft_assets.errors import WrongReference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,10 +28,6 @@ FROZEN = "ref"  # TRL's name for its copy of the adapter that was there already
 TRAINED = "default"
 NOT_PART_OF_A_BASE = ("lora_", "modules_to_save")
 Columns = dict[str, "np.ndarray[Any, Any]"]
-
-
-class WrongReference(NotRerunnable):
-    """The reference is not the model that the stage starts from, so every margin would be measured from elsewhere."""
 
 
 @dataclass(frozen=True)

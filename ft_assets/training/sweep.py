@@ -10,14 +10,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf
 
-from ft_assets.errors import BadConfiguration, NotRerunnable
+from ft_assets.errors import BadConfiguration, NoTrialLeft
 
 WARMUPS = 2  # a rung ends after so many times the warm-up
 EXACT_STEPS = 10**9  # a training so long that rounding to checkpoints costs nothing
-
-
-class NoTrialLeft(NotRerunnable):
-    """Every trial of a sweep failed. The same trials on the same rows fail again."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ft_assets.errors import TrainingStopped
 from ft_assets.training.device_job import DeviceJob
 from ft_assets.training.launch import launch
 from ft_assets.training.progress import progress_line
@@ -21,9 +22,6 @@ from ft_assets.training.result import TrainingResult
 from ft_assets.training.stage_data import TrainingRows
 from ft_assets.training.sweep import Reached, Rung, Trial, plan, race
 from ft_assets.training.sweep_results import ReachedSoFar, SweepResult
-from ft_assets.training.verdicts import TrainingStopped
-
-THE_MACHINE_S_FAULT = "throughput_collapsed"  # says nothing about a trial's knobs
 
 
 @dataclass(frozen=True)
@@ -162,8 +160,6 @@ def _train_until(
                 lambda message: on_alert(f"{name}: {message}"),
             )
         except TrainingStopped as stopped:
-            if stopped.verdict == THE_MACHINE_S_FAULT:
-                raise
             return Reached(rung, trial.number, stop, stop, None, stopped.verdict)
     last = result.last
     # an earlier training of the same recipe may have gone further; what it found later does not count here

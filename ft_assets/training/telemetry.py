@@ -153,8 +153,9 @@ def measured_in(entry: dict[str, Any]) -> dict[str, float]:
 def flops_figures(base_dir: Path, method: Method) -> tuple[float | None, float | None]:
     """FLOPs per token and the peak of a device, for `telemetry`; None for a base or a device that nobody has figures
     of."""
+    from ft_assets.errors import UnknownShape
     from ft_assets.training.device_peaks import peak_flops_here
-    from ft_assets.training.model_shape import UnknownShape, flops_per_token
+    from ft_assets.training.model_shape import flops_per_token
 
     try:
         flops = flops_per_token(json.loads((base_dir / "config.json").read_text()), method)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from ft_assets.errors import NotRerunnable
-
 VerdictName = Literal[
     "non_finite",
     "exploding_gradients",
@@ -53,15 +51,6 @@ class Verdict:
     remedy: str
 
 
-class TrainingStopped(NotRerunnable):
-    """A training that a named verdict ended; it registered nothing."""
-
-    @property
-    def verdict(self) -> str:
-        """The verdict's name. Its message starts with it, so that it survives the way from one process to another."""
-        return str(self).partition(":")[0]
-
-
 class Verdicts:
     """Judges one stage, from the entries of its log in their order and the seconds of its steps.
 
@@ -96,6 +85,16 @@ class Verdicts:
             return non_finite("the loss" if not math.isfinite(loss) else "the gradient's norm")
         found = (self._exploded(norm), self._at_zero(loss), self._diverged(loss))  # each has to see every entry
         return next((verdict for verdict in found if verdict), None)
+
+    def end(self) -> Verdict | None:
+        """The verdict on a training that is over: its best weights are worse than none.
+
+        So it is where a run has fewer evaluations than `patience`, or came back from far above, but not far enough.
+        """
+        later = self._evaluations[1:]
+        if not later or min(later) <= self._evaluations[0] + self._min_delta:
+            return None
+        return self._only_hurts(f"{min(later):.4g} at its best")
 
     def step(self, seconds: float) -> Verdict | None:
         """The verdict after one optimizer step, the loading of its rows included; looks and saves are no part of it.
@@ -162,12 +161,17 @@ class Verdicts:
         self._losses.start(first)
         worse = [later_loss > first + self._min_delta for later_loss in later]
         improved = any(later_loss < first - self._min_delta for later_loss in later)
-        if improved or len(later) < self._patience or not all(worse[-self._patience :]):
+        window = later[-self._patience :]
+        is_falling = loss < window[0] if window else False  # a bump of the warm-up, on its way back
+        if improved or is_falling or len(later) < self._patience or not all(worse[-self._patience :]):
             return None
+        return self._only_hurts(f"worse in the last {self._patience} evaluations, {loss:.4g} in the last one")
+
+    def _only_hurts(self, how: str) -> Verdict:
         return Verdict(
             "validation_only_rises",
-            f"the validation loss was {first:.4g} before the first step, was never better by {self._min_delta:g}, and "
-            f"worse in the last {self._patience} evaluations, {loss:.4g} in the last one: this training only hurts",
+            f"the validation loss was {self._evaluations[0]:.4g} before the first step, was never better by "
+            f"{self._min_delta:g}, and {how}: this training only hurts",
             "Lower learning_rate, and compare rows of the train and the validation side: they ask for different "
             "things.",
         )

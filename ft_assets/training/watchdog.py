@@ -5,7 +5,7 @@
 | non_finite | before the optimizer step (a validation loss: when it is logged) |
 | exploding_gradients, loss_at_zero, loss_diverged | with the fourth bad entry of the log in a row |
 | throughput_collapsed | with the tenth step ten times too slow, but not before two minutes of them |
-| validation_only_rises | with the evaluation at which early stopping would have ended it |
+| validation_only_rises | with the `patience`-th evaluation that is worse, or when the training is over |
 
 `verdicts.py` holds the rules, `out_of_memory.py` what is done about memory.
 """
@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ft_assets.training.verdicts import TrainingStopped, Verdict, Verdicts, non_finite
+from ft_assets.errors import TrainingDiverged, TrainingSlowed
+from ft_assets.training.verdicts import Verdict, Verdicts, non_finite
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
@@ -28,10 +29,6 @@ KEPT_IN_THE_LOG = {
     *("eval_loss", "eval_mean_token_accuracy", *(f"eval_{name}" for name in OF_PREFERENCES)),
 }
 Log = dict[str, float]
-
-
-class TrainingDiverged(TrainingStopped):
-    """A training that cannot become a model any more; `verdict` names why. Nothing was registered."""
 
 
 def kept_log(history: list[dict[str, Any]]) -> list[Log]:
@@ -56,7 +53,8 @@ def watchdog(
     After a resume they take in the log of the earlier attempts, so that they speak where an uninterrupted run's would.
 
     Raises (in training):
-        TrainingDiverged: with the verdict's name; `on_alert` got its message once, from the first process.
+        TrainingDiverged, for a machine that became slow TrainingSlowed: with the verdict's name; `on_alert` got its
+            message once, from the first process.
     """
     import torch
     from transformers import TrainerCallback
@@ -96,6 +94,9 @@ def watchdog(
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self._seconds()
 
+        def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self._heed(rules.end(), args, state)
+
         def _seconds(self) -> float:
             before, self.since = self.since, clock()
             return self.since - before
@@ -112,6 +113,6 @@ def watchdog(
             )
             if state.is_world_process_zero:
                 on_alert(message)
-            raise TrainingDiverged(message)
+            raise (TrainingSlowed if verdict.name == "throughput_collapsed" else TrainingDiverged)(message)
 
     return Watchdog()

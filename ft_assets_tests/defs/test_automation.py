@@ -1,6 +1,7 @@
 """What the sensors ask for, on a real instance and a real lake."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ft_assets import errors
 from ft_assets.dataset.split import side_of
 from ft_assets.defs import automation
 from ft_assets.defs.automation import changed_landing_days, neighbours, new_high_score_samples, next_step
 from ft_assets.defs.conventions import SETTINGS, SPECIALIZATIONS
 from ft_assets.defs.dataset import write_snapshot
 from ft_assets.defs.retraining import STATE_TAG
-from ft_assets.errors import BadInput
+from ft_assets.errors import BadInput, NotRerunnable
 from ft_assets.lake import Lake
 from ft_assets_tests.defs.sensor_ticks import tick
 from ft_assets_tests.defs.test_data_wing import run_days
@@ -149,6 +151,20 @@ def test_the_failure_sensor_tells_what_a_rerun_can_mend() -> None:
     assert "cannot help" in next_step("BadConfiguration", "run-1")
     assert "from failure" in next_step("IncompleteArtifact", "run-1")
     assert "from failure" in next_step(None, "run-1")
+    assert "cannot help" in next_step("TrainingDiverged", "run-1")
+    assert "from failure" in next_step("TrainingSlowed", "run-1")
+
+
+def test_every_error_that_a_rerun_cannot_mend_stands_where_the_failure_sensor_looks() -> None:
+    final = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, NotRerunnable)}
+    elsewhere = [
+        f"{path.name}: {found[1]}"
+        for path in (SETTINGS.project_root / "ft_assets").rglob("*.py")
+        if path.name != "errors.py"
+        for found in re.finditer(r"^class (\w+)\((\w+)\):", path.read_text(), re.MULTILINE)
+        if found[2] in final
+    ]
+    assert not elsewhere
 
 
 @dg.job(name="retrain")

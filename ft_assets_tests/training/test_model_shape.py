@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from ft_assets.errors import UnknownShape
 from ft_assets.training.catalogue import CATALOGUE
-from ft_assets.training.model_shape import UnknownShape, flops_per_token, matmul_parameters, model_shape
+from ft_assets.training.model_shape import flops_per_token, matmul_parameters, model_shape
 
 LLAMA_8B = {
     "architectures": ["LlamaForCausalLM"],

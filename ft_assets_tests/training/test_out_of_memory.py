@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from ft_assets.errors import TooLittleMemory
 from ft_assets.training.checkpoint_saver import CheckpointSaver
 from ft_assets.training.checkpoint_store import LocalCheckpoints
-from ft_assets.training.out_of_memory import TooLittleMemory, is_out_of_memory, lowered, with_less_memory
+from ft_assets.training.out_of_memory import fitting_length, is_out_of_memory, lowered, with_less_memory
 from ft_assets.training.recipe import Recipe
 from ft_assets.training.stage_data import SideRows, TrainingRows
 from ft_assets.training.train import train
@@ -115,6 +116,8 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
         with_less_memory(tiny_recipe(per_device_train_batch_size=4), attempt, lambda recipe: None)
     assert len(calls) == 1
     assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(OSError(12, "Cannot allocate memory"))
+    assert is_out_of_memory(RuntimeError("could not create a primitive"))
 
 
 def test_several_processes_stop_at_once_and_say_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,9 +177,18 @@ def test_a_training_that_is_too_large_goes_on_in_smaller_pieces(tmp_path: Path) 
 
 
 @needs_base
-def test_a_training_that_fits_in_no_form_names_a_shorter_length_and_leaves_no_adapter(tmp_path: Path) -> None:
+def test_a_training_that_fits_in_no_form_leaves_no_adapter_and_cuts_no_row(tmp_path: Path) -> None:
     done = trained(tmp_path, 1 * MIB, per_device_train_batch_size=1, gradient_checkpointing=True)
     assert done.get("error") == "TooLittleMemory", done
-    length = int(done["message"].split("By estimate max_length ")[1].split()[0])
-    assert 64 <= length < 1024
+    assert "at max_length 1024. No adapter was saved and no row was cut. By estimate" in done["message"]
     assert not (tmp_path / "adapter").exists()
+
+
+@needs_base
+def test_the_named_length_fits_what_is_left_and_is_always_shorter_than_what_failed() -> None:
+    stage = tiny_recipe(max_length=1024, per_device_train_batch_size=1, gradient_checkpointing=True)
+    fitting_length(BASE, stage)  # its imports take address space
+    named = [in_child(lambda: fitting_length(BASE, stage), more * MIB)["returned"] for more in (32, 160, 192, 2048)]
+    assert named[0] is None, "the kernels alone need more"
+    assert 64 <= named[1] < named[2] < 1024
+    assert 64 <= named[3] <= 960, "the arithmetic thinks that 1024 fits, and it failed"

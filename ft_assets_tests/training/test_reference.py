@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from ft_assets.errors import WrongReference
 from ft_assets.training.preference_trainer import refuse_wrong_reference
-from ft_assets.training.reference import WrongReference, refuse_another_adapter
+from ft_assets.training.reference import refuse_another_adapter
 from ft_assets_tests.training.preference_stages import random_adapter, trainer_of
 from ft_assets_tests.training.samples import needs_base, preference_recipe
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from ft_assets.errors import BadConfiguration
-from ft_assets.training.sweep import NoTrialLeft, Reached, Rung, Trial, brackets, highest_cost, least_cost, plan, race
+from ft_assets.errors import BadConfiguration, NoTrialLeft
+from ft_assets.training.sweep import Reached, Rung, Trial, brackets, highest_cost, least_cost, plan, race
 
 
 def trials(count: int, steps: int = 270, save_steps: int = 5) -> list[Trial]:

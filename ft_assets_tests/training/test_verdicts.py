@@ -96,6 +96,20 @@ def test_a_validation_loss_that_rises_after_it_fell_is_left_to_early_stopping() 
     assert not any(validated(2.0, 2.5, 2.4, 1.9)), "a warm-up that recovers"
 
 
+def test_a_validation_loss_that_comes_back_from_a_bump_of_the_warm_up_is_left_alone() -> None:
+    assert not any(validated(2.0, 2.3, 2.2, 2.1, 1.8))
+    assert validated(2.0, 2.3, 2.2, 2.4)[-1] == "validation_only_rises", "it rises in the end"
+
+
+def test_a_short_training_whose_best_weights_are_worse_than_none_is_a_failure() -> None:
+    for losses, name in (((2.0, 2.5, 2.4), "validation_only_rises"), ((2.0, 2.5, 2.005), None), ((2.0,), None)):
+        rules = Verdicts(patience=3, min_delta=0.01)
+        for loss in losses:
+            assert rules.entry({"eval_loss": loss}) is None
+        verdict = rules.end()
+        assert (verdict and verdict.name) == name
+
+
 def test_a_number_that_is_none_is_named() -> None:
     nan = float("nan")
     for entry, what in (

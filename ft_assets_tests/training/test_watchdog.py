@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ft_assets.errors import NotRerunnable
+from ft_assets.errors import NotRerunnable, Rerunnable, TrainingDiverged, TrainingSlowed
 from ft_assets.training.verdicts import IN_A_ROW, SLOW_STEPS
-from ft_assets.training.watchdog import TrainingDiverged, kept_log, watchdog
+from ft_assets.training.watchdog import kept_log, watchdog
 from ft_assets_tests.training.faulty_trainings import EVAL_STEPS, OTHER_TASK, STEPS, Training, run
 from ft_assets_tests.training.preference_stages import trainer_of
 from ft_assets_tests.training.samples import needs_base, preference_recipe
@@ -53,10 +53,11 @@ def injected() -> list[Training]:
 @pytest.mark.parametrize("training", injected(), ids=lambda training: f"{training.fault}-{training.seed}")
 def test_a_fault_is_stopped_in_time_under_its_name(training: Training, tmp_path: Path) -> None:
     name, most_steps = KINDS[training.fault]
-    with pytest.raises(TrainingDiverged) as stopped:
+    may_go_on = training.fault == "slow loader"  # the machine's fault, and not the recipe's
+    with pytest.raises(TrainingSlowed if may_go_on else TrainingDiverged) as stopped:
         run(training, tmp_path)
     assert stopped.value.verdict in name.split(" or ")
-    assert isinstance(stopped.value, NotRerunnable)
+    assert isinstance(stopped.value, Rerunnable if may_go_on else NotRerunnable)
     assert training.at <= training.step <= training.at + most_steps
     assert training.alerts == [str(stopped.value)], "one alert, and it says what the error says"
     assert training.weights_are_finite or training.fault == "weight not a number", "stopped before the optimizer step"
