@@ -1,13 +1,11 @@
 """Direct preference optimisation with TRL: Rafailov et al. 2023, and the losses that came after it."""
 
-from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from ft_assets.chat import Chat
 from ft_assets.system_prompts import SystemPrompt
-from ft_assets.training.checkpoint_callback import sealing
 from ft_assets.training.preference_tokens import pair_tokens
-from ft_assets.training.preference_trainer import with_reference
+from ft_assets.training.preference_trainer import preference_trainer
 from ft_assets.training.recipe import Recipe
 from ft_assets.training.stage import StageSetup
 from ft_assets.training.trainer_arguments import shared_arguments
@@ -53,16 +51,5 @@ def dpo_trainer(setup: StageSetup) -> "DPOTrainer":
         precompute_ref_log_probs=recipe.precompute_ref_log_probs,
         disable_dropout=recipe.disable_dropout,
     )
-    second_model = recipe.method == "full" and not recipe.precompute_ref_log_probs
-    trainer: DPOTrainer = sealing(with_reference(DPOTrainer, setup, KEPT_COLUMNS))(
-        saver=setup.saver,
-        model=setup.model,
-        ref_model=deepcopy(setup.model) if second_model else None,  # TRL would load the base, whatever was trained on
-        args=arguments,
-        train_dataset=setup.train,
-        eval_dataset=setup.validation,
-        processing_class=setup.chat.tokenizer,
-        peft_config=setup.peft_config,
-        callbacks=list(setup.callbacks),
-    )
+    trainer: DPOTrainer = preference_trainer(DPOTrainer, setup, arguments, KEPT_COLUMNS)
     return trainer

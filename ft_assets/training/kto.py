@@ -1,13 +1,11 @@
 """Kahneman-Tversky optimisation with TRL, from answers that were liked or not: Ethayarajh et al. 2024."""
 
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from ft_assets.chat import Chat
 from ft_assets.system_prompts import SystemPrompt
-from ft_assets.training.checkpoint_callback import sealing
 from ft_assets.training.preference_tokens import judged_tokens
-from ft_assets.training.preference_trainer import with_reference
+from ft_assets.training.preference_trainer import preference_trainer
 from ft_assets.training.recipe import Recipe
 from ft_assets.training.stage import StageSetup
 from ft_assets.training.trainer_arguments import shared_arguments
@@ -65,18 +63,7 @@ def kto_trainer(setup: StageSetup) -> "KTOTrainer":
         disable_dropout=recipe.disable_dropout,
     )
     columns = ("ref_logps", "ref_KL_logps") if estimates_kl else ("ref_logps",)
-    second_model = recipe.method == "full" and not recipe.precompute_ref_log_probs
-    trainer: KTOTrainer = sealing(with_reference(KTOTrainer, setup, columns))(
-        saver=setup.saver,
-        model=setup.model,
-        ref_model=deepcopy(setup.model) if second_model else None,  # TRL would load the base, whatever was trained on
-        args=arguments,
-        train_dataset=setup.train,
-        eval_dataset=setup.validation,
-        processing_class=setup.chat.tokenizer,
-        peft_config=setup.peft_config,
-        callbacks=list(setup.callbacks),
-    )
+    trainer: KTOTrainer = preference_trainer(KTOTrainer, setup, arguments, columns)
     return trainer
 
 

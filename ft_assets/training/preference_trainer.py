@@ -8,9 +8,11 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from ft_assets.errors import WrongReference
+from ft_assets.training.checkpoint_callback import sealing
 from ft_assets.training.checkpoint_ranks import from_first_process
 from ft_assets.training.reference import (
     FROZEN,
@@ -33,6 +35,26 @@ log = logging.getLogger(__name__)
 FIRST_MARGIN_LIMIT = 0.05  # nats, as mean of the first pairs; bf16 rounding gives a tenth of it
 ROWS_LOOKED_AT = 8
 ROWS_PER_QUESTION = 2  # without gradients twice as many rows fit as in training
+
+
+def preference_trainer(trainer_class: type, setup: StageSetup, arguments: Any, columns: tuple[str, ...]) -> Any:
+    """A sealed trainer of that class for a stage, with a reference. `arguments` are a DPOConfig or KTOConfig.
+
+    Only full fine-tuning without kept answers holds a second model: a copy, because TRL would load the base, whatever
+    was trained on.
+    """
+    second_model = setup.recipe.method == "full" and not setup.recipe.precompute_ref_log_probs
+    return sealing(with_reference(trainer_class, setup, columns))(
+        saver=setup.saver,
+        model=setup.model,
+        ref_model=deepcopy(setup.model) if second_model else None,
+        args=arguments,
+        train_dataset=setup.train,
+        eval_dataset=setup.validation,
+        processing_class=setup.chat.tokenizer,
+        peft_config=setup.peft_config,
+        callbacks=list(setup.callbacks),
+    )
 
 
 def with_reference(trainer_class: type, setup: StageSetup, columns: tuple[str, ...]) -> Any:
