@@ -22,12 +22,12 @@ UI_PORT     ?= 3000
 MLFLOW_PORT ?= 5500
 MLFLOW_TRACKING_URI ?= sqlite:///$(ROOT)/.lake/mlflow.db
 
-.PHONY: help install instance demo dev test test-fast check format clean
+.PHONY: help install instance demo dev test test-fast test-long check format clean
 
 help:
 	@echo "make demo       the whole loop on the bundled data: two models, the second because new data came in"
 	@echo "make dev        Dagster UI on :$(UI_PORT) with its daemon, MLflow UI on :$(MLFLOW_PORT)"
-	@echo "make test       every test; make test-fast: those without torch, servers and long work, under a minute"
+	@echo "make test       every test; make test-fast: those without torch, servers and long work, a minute; make test-long: proofs by many repetitions"
 	@echo "make check      lint, format, types, definitions"
 
 install: $(VENV)/.installed
@@ -57,10 +57,13 @@ dev: instance
 
 # The fast ones on every core; the others one after the other, because they train on every core or start servers.
 test: test-fast
-	$(BIN)/python -m pytest -m "slow or torch or service or gpu"
+	$(BIN)/python -m pytest -m "(slow or torch or service or gpu) and not long"
 
 test-fast: install
 	$(BIN)/python -m pytest -n auto -m "not slow and not torch and not service and not gpu"
+
+test-long: install
+	$(BIN)/python -m pytest -m long
 
 check: instance
 	$(BIN)/ruff check .

@@ -58,6 +58,7 @@ def test_a_run_arrives_with_its_numbers_and_its_picture(tracking, database, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["spool"]  # nothing in the working directory
 
 
+@pytest.mark.slow
 def test_a_server_that_is_down_costs_seconds_and_loses_nothing(nobody, tracking):
     started = time.monotonic()
     assert log(nobody, "down", number="1") is None

@@ -254,6 +254,7 @@ def test_exact_copies_are_found_in_history_and_in_the_batch() -> None:
     assert exact_copies(ids[:0], [first.segment]).row.tolist() == []
 
 
+@pytest.mark.slow
 def test_a_segment_that_another_process_wrote_is_used_as_if_it_never_left_memory(tmp_path: Path) -> None:
     rows = chat_rows(9, 60)
     script = (

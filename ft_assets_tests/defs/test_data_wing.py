@@ -47,6 +47,7 @@ def answer(name: str, words: str = "", **more: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_week_is_one_run_that_writes_every_day(
     lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_week_is_one_run_that_writes_every_day(
     assert made == set(by_day)
 
 
+@pytest.mark.slow
 def test_each_day_reports_its_own_rows(
     land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -74,6 +76,7 @@ def test_each_day_reports_its_own_rows(
         assert record.asset_materialization.metadata["dagster/row_count"].value == rows
 
 
+@pytest.mark.slow
 def test_running_a_day_again_changes_nothing(
     lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -84,6 +87,7 @@ def test_running_a_day_again_changes_nothing(
     assert lake.scan("curated_examples").sort("example_id").collect().equals(before)
 
 
+@pytest.mark.slow
 def test_a_later_copy_of_an_interaction_is_rejected_and_accounted_for(
     lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -123,6 +127,7 @@ def test_secrets_never_reach_the_examples(lake: Lake, instance: dg.DagsterInstan
     assert lake.scan("curated_examples").collect()["high_score"].to_list() == [True]
 
 
+@pytest.mark.slow
 def test_feedback_that_comes_later_changes_exactly_the_day_it_is_about(
     lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -151,6 +156,7 @@ def test_feedback_that_comes_later_changes_exactly_the_day_it_is_about(
     assert done.skip_message == "No feedback has come since the last look."
 
 
+@pytest.mark.slow
 def test_near_duplicates_of_other_days_are_grouped_and_published_ids_never_change(
     lake: Lake, instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -173,6 +179,7 @@ def test_near_duplicates_of_other_days_are_grouped_and_published_ids_never_chang
     assert lake.scan("curated_examples").sort("example_id").collect().equals(before)
 
 
+@pytest.mark.slow
 def test_a_table_of_an_earlier_version_is_named_and_mended_by_curating_its_days_again(
     lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:
@@ -193,6 +200,7 @@ def test_a_table_of_an_earlier_version_is_named_and_mended_by_curating_its_days_
     assert lake.scan("curated_examples").sort("day", "example_id").collect().select(made.columns).equals(made)
 
 
+@pytest.mark.slow
 def test_records_that_vanish_are_missed(
     lake: Lake, land: Callable[..., None], instance: dg.DagsterInstance, resources: dict[str, Any]
 ) -> None:

@@ -52,6 +52,7 @@ def test_loading_imports_no_heavy_library() -> None:
     assert out.stdout.strip() == "[] False True", "polars must be imported after its allocator was told to keep memory"
 
 
+@pytest.mark.slow
 def test_domain_code_runs_without_dagster() -> None:
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)

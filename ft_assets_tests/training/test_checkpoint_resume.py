@@ -20,7 +20,7 @@ NEVER = "none"
 DIES = "TERM:3,KILL:5,KILL:7,SAVED:8,none"  # asked to go, killed mid-epoch twice, and once more after the last save
 FULL = "FULL:2,none"  # no space for the best one, and later there is
 FULL_THEN_DIES = "FULL:2+KILL:6,none"
-BY_PREFERENCES = ("dpo", "sft+dpo")  # in the default suite; the slow test takes KTO too
+BY_PREFERENCES = ("dpo", "sft+dpo")  # in the default suite; the long test takes KTO too
 DIES_TWICE = "KILL:3,KILL:6,none"  # mid-epoch and in the middle of an accumulation; under sft+dpo in the second stage
 KILLED_RUNS = int(os.environ.get("FT_ASSETS_TEST_KILLED_RUNS", "10"))
 
@@ -74,7 +74,7 @@ def test_a_run_killed_in_its_second_stage_does_not_train_the_first_again(told_by
     assert len(first) == len(set(first)) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("approach", ["sft", "dpo", "sft+dpo", "kto"])
 def test_killed_twice_at_random_steps_every_run_ends_with_the_same_bytes(approach: str, tmp_path: Path) -> None:
     steps = dying_trainings.STOPPED_EARLY_AT if approach == "sft" else dying_trainings.PREFERENCE_STEPS
