@@ -18,7 +18,7 @@ from ft_assets_tests.training.samples import BASE, commit_rows, needs_base, pref
 
 pytestmark = pytest.mark.torch
 
-ROW_MIB = 64  # of a pretended stage, per row of its micro-batch
+ROW_MIB = 512  # of a pretended stage, per row of its micro-batch; a long test run leaves no hole as large in its heap
 
 
 def ladder(recipe: Recipe) -> list[tuple[int, int, bool]]:
@@ -62,7 +62,7 @@ def _pretended_stage(recipe: Recipe) -> int:
 
         def take(self, rows: int) -> int:
             for _ in range(rows * (1 if recipe.gradient_checkpointing else 2)):
-                self.memory.append(torch.ones(ROW_MIB * MIB // 8))
+                self.memory.append(torch.empty(ROW_MIB * MIB // 8))  # asked for, and never touched
             return rows
 
     return Trainer().take(recipe.per_device_train_batch_size)

@@ -136,7 +136,7 @@ def test_a_process_that_is_killed_ends_the_run_and_the_next_ends_with_the_same_b
     with pytest.raises(DeviceLost, match="process 1 got signal 9"):
         on_two(tmp_path, recipe, kill)
     assert not running()
-    assert list((tmp_path / "work" / "sft").glob("checkpoint-*"))
+    assert list((tmp_path / "work" / TRAINING).glob("checkpoint-*"))
     resumed = on_two(tmp_path, recipe)
     assert weights(tmp_path) == weights(whole_folder)
     assert resumed.last.log_history == whole.last.log_history
@@ -149,7 +149,7 @@ def test_full_fine_tuning_is_sharded_and_trains_what_one_process_trains(tmp_path
     assert len(weights(tmp_path / "both")) == len(weights(tmp_path / "alone"))
     record = json.loads((tmp_path / "both" / "out" / "provenance.json").read_text())
     assert record["distribution"] == "fsdp2"
-    assert list((tmp_path / "both" / "work" / "sft").glob("checkpoint-*/pytorch_model_fsdp.bin"))
+    assert list((tmp_path / "both" / "work" / TRAINING).glob("checkpoint-*/pytorch_model_fsdp.bin"))
 
 
 def test_a_recipe_that_does_not_divide_by_the_devices_is_refused_before_anything_starts(tmp_path):

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,12 +59,9 @@ def swept(folder: Path, out: str, killed_by: str = "never") -> tuple[Launched, l
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Launched, list[str], list[dict[str, Any]], Path]:
     """A sweep that was killed inside its third trial, in a process of its own, and launched again."""
     folder = tmp_path_factory.mktemp("sweep")
-    child = os.fork()
-    if child == 0:
-        swept(folder, "killed", killed_by="trial 3 of 4, sft step")
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    # not a fork: torch's threads are not in one
+    done = subprocess.run([sys.executable, "-m", __name__, str(folder)], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-4000:]
     return *swept(folder, "again"), folder
 
 
@@ -125,3 +124,7 @@ def test_the_artifact_names_the_winner_and_a_launch_after_the_end_gives_the_same
     _, lines, progress = swept(folder, "once_more")
     assert not lines and not [entry for entry in progress if "loss" in entry and not entry.get("earlier")]
     assert directory_digest(folder / "once_more") == directory_digest(folder / "again")
+
+
+if __name__ == "__main__":
+    swept(Path(sys.argv[1]), "killed", killed_by="trial 3 of 4, sft step")
