@@ -136,7 +136,7 @@ def follow(instance: dg.DagsterInstance, run: dg.DagsterRun, over=None) -> None:
             event = entry.dagster_event
             if event and event.event_type_value in ("STEP_START", "STEP_SUCCESS", "STEP_FAILURE"):
                 say(f"  {event.step_key}: {event.event_type_value[5:].lower()}")
-            elif event is None and entry.user_message.startswith(("step ", "golden set", "snapshot eval side")):
+            elif event is None and entry.user_message.startswith(("sft step ", "golden set", "snapshot eval side")):
                 told += 1
                 if told % 6 == 1:
                     say(f"    {entry.user_message}")

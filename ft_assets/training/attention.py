@@ -17,16 +17,19 @@ SDPA, BY_CONVERSATION, FLEX, FLASH = "sdpa", "sdpa_by_conversation", "flex_atten
 # is added when the test ran on such a device, and only then chosen for it.
 ISOLATION_PROVED: dict[str, tuple[str, ...]] = {"cpu": (SDPA, BY_CONVERSATION), "cuda": (SDPA,)}
 FASTEST_FIRST = (FLASH, FLEX, BY_CONVERSATION, SDPA)
+SHORT_ROW = 512  # tokens; below it one call with a dense mask costs less than a call for each conversation
 
 
-def attention_for(device: str, packed: bool = True) -> str:
+def attention_for(device: str, max_length: int | None) -> str:
     """The `attn_implementation` for a device ("cpu" or "cuda"): the fastest whose isolation is proved there.
 
-    Rows that are not packed have nothing to be isolated from; SDPA then needs no mask of its own and is fast.
+    `max_length` is that of packed rows. None: rows are not packed and there is nothing to be isolated from; SDPA then
+    needs no mask of its own and is fast.
     """
-    if not packed:
+    if max_length is None:
         return SDPA
-    chosen = next(name for name in FASTEST_FIRST if name in ISOLATION_PROVED.get(device, (SDPA,)) and _can_run(name))
+    proved = ISOLATION_PROVED.get(device, (SDPA,))
+    chosen = next(name for name in FASTEST_FIRST if name in proved and _can_run(name, max_length))
     if chosen == BY_CONVERSATION:
         register_by_conversation()
     return chosen
@@ -75,7 +78,7 @@ def _bounds(position_ids: "torch.Tensor") -> list[int]:
     return [*starts, *([padding] if padding < size else []), size]
 
 
-def _can_run(name: str) -> bool:
+def _can_run(name: str, max_length: int) -> bool:
     if name == FLASH:
         return importlib.util.find_spec("flash_attn") is not None
-    return True
+    return name != BY_CONVERSATION or max_length >= SHORT_ROW

@@ -26,7 +26,7 @@ def sft_trainer(setup: StageSetup) -> "SFTTrainer":
             with _lm_head_on_answer_tokens():
                 return super().train(*args, **kwargs)
 
-    setup.model.set_attn_implementation(attention_for(compute_device()))
+    setup.model.set_attn_implementation(attention_for(compute_device(), setup.recipe.max_length))
     arguments = SFTConfig(
         **shared_arguments(setup),
         # already tokenised and packed; the packing flag makes the collator restart positions

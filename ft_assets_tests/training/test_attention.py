@@ -60,5 +60,9 @@ def test_an_attention_keeps_packed_conversations_apart_on_a_gpu(implementation: 
 
 
 def test_rows_that_are_not_packed_and_devices_that_nobody_tried_get_the_plain_one() -> None:
-    assert attention_for("cuda", packed=False) == attention_for("tpu") == SDPA
-    assert attention_for("cpu") == BY_CONVERSATION
+    assert attention_for("cuda", None) == attention_for("tpu", 1024) == SDPA
+
+
+def test_on_a_cpu_long_rows_are_taken_apart_and_short_ones_are_not() -> None:
+    assert attention_for("cpu", 512) == BY_CONVERSATION
+    assert attention_for("cpu", 256) == SDPA
