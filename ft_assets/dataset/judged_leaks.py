@@ -10,10 +10,10 @@ from ft_assets.dataset.call_texts import said
 from ft_assets.dataset.contamination import drop_golden
 from ft_assets.dataset.golden import GoldenRow
 from ft_assets.dataset.judged_rows import TURN, judged_frame, without_copies
+from ft_assets.dataset.preference_leaks import refuse_found
 from ft_assets.dataset.preference_rows import prompt_texts
 from ft_assets.dataset.rows import side_frame
 from ft_assets.dataset.texts import TURNS
-from ft_assets.errors import LeakFound
 from ft_assets.records import SIDES
 
 READ: dict[str, Any] = {
@@ -61,13 +61,7 @@ def refuse_leaking_judged(snapshot_dir: Path, golden: Sequence[GoldenRow]) -> No
     Raises:
         LeakFound: `judged_leaks` found something; names how many and the first three.
     """
-    if found := judged_leaks(snapshot_dir, golden):
-        first = ", ".join(f"{name[:12]} ({what})" for name, what in list(found.items())[:3])
-        raise LeakFound(
-            f"{len(found)} judged rows of the snapshot in {snapshot_dir} share with another side or the golden set: "
-            f"{first}. A model trained on them could not be judged. Materialize train_eval_split again; if it stays, "
-            "the golden file or the clusters of curated_examples are wrong."
-        )
+    refuse_found(judged_leaks(snapshot_dir, golden), "judged rows", snapshot_dir)
 
 
 def _elsewhere(judged: pl.DataFrame, rows: pl.DataFrame, key: pl.Expr) -> pl.Series:

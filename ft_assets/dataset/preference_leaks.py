@@ -1,6 +1,6 @@
 """Whether the pairs of a written snapshot stand where they may: for its checks, and for whoever trains on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,19 @@ def refuse_leaking_preferences(snapshot_dir: Path, golden: Sequence[GoldenRow]) 
         LeakFound: `preference_leaks` found something; names how many and the first three.
         IncompleteArtifact: as there.
     """
-    if found := preference_leaks(snapshot_dir, golden):
+    refuse_found(preference_leaks(snapshot_dir, golden), "preference pairs", snapshot_dir)
+
+
+def refuse_found(found: Mapping[str, str], of_what: str, snapshot_dir: Path) -> None:
+    """Nothing where `found` (ids, and what they share) is empty.
+
+    Raises:
+        LeakFound: it is not; names how many and the first three.
+    """
+    if found:
         first = ", ".join(f"{name[:12]} ({what})" for name, what in list(found.items())[:3])
         raise LeakFound(
-            f"{len(found)} preference pairs of the snapshot in {snapshot_dir} share with another side or the golden "
+            f"{len(found)} {of_what} of the snapshot in {snapshot_dir} share with another side or the golden "
             f"set: {first}. A model trained on them could not be judged. Materialize train_eval_split again; if it "
             "stays, the golden file or the clusters of curated_examples are wrong."
         )

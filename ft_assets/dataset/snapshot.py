@@ -109,7 +109,7 @@ def build_snapshot(
     Messages stand as they were curated and as the line's transformers changed them; the system prompt is recorded
     beside them and added when they are encoded. `ledger` and `previous` as in `choose`. Of `pairs`, the table
     `preference_pairs`, those of the line go into preferences.jsonl, each on the side of its cluster; none without it.
-    Liked and disliked answers go into judged.jsonl, whatever the line trains with: the launch decides that. See
+    Liked and disliked answers go into judged.jsonl, whatever the line trains with. See
     `judged_rows`, also for `disliked_below`.
 
     Raises:
