@@ -172,6 +172,7 @@ def _as_examples(living: pl.DataFrame, side: str) -> pl.DataFrame:
         "interaction_ids": pl.concat_list("example_id"),
         "duplicate_group": pl.col("example_id"),
         "high_score": pl.lit(True),
+        "difficulty": pl.lit(None, dtype=pl.String),
         "quality_score": pl.lit(None, dtype=pl.Float64),
         "human_verified": pl.col("origin") == CORRECTION,
         "low_score_reason": pl.lit(None, dtype=pl.String),

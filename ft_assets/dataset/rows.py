@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row", bound=BaseModel)
 TURN_COLUMNS = ("messages", "prompt", "chosen", "rejected")
-NO_CALLS = b',"tool_calls":null'  # inside a text its quotes would be escaped
+LEFT_OUT = (b',"tool_calls":null', b',"difficulty":null')  # inside a text their quotes would be escaped
 SLICE_ROWS = 50_000  # bounds the memory of writing
 
 
@@ -32,6 +32,7 @@ class SnapshotRow(BaseModel):
     reasoning_mode: str
     messages: list[Message]
     interaction_ids: list[str]
+    difficulty: str | None = None
 
 
 def read_side(directory: Path, side: Side) -> list[SnapshotRow]:
@@ -79,14 +80,18 @@ def parsed_lines(lines: Iterable[bytes], model: type[Row], name: str) -> Iterato
 def write_lines(rows: "pl.DataFrame", model: type[BaseModel], path: Path) -> None:
     """Writes the columns of `model`, in the order of the rows, as lines of canonical JSON; a test compares the bytes.
 
-    A turn without tool calls has no such field, so that its line is what it was before there were any.
+    A turn without tool calls has no such field, nor has a row without difficulty, so that their lines, and with them
+    the snapshot's digest, are what they were before there were any.
     """
     columns, has_turns = sorted(model.model_fields), [name for name in TURN_COLUMNS if name in model.model_fields]
     with path.open("wb") as file:
         for part in rows.iter_slices(SLICE_ROWS):
             lines = io.BytesIO()
             part.with_columns(_as_written(part, has_turns)).select(columns).write_ndjson(lines)
-            file.write(lines.getvalue().replace(NO_CALLS, b""))
+            content = lines.getvalue()
+            for absent in LEFT_OUT:
+                content = content.replace(absent, b"")
+            file.write(content)
 
 
 def _as_written(rows: "pl.DataFrame", has_turns: Sequence[str]) -> "list[pl.Expr]":

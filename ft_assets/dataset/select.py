@@ -24,6 +24,7 @@ COLUMNS = (
     "role",
     "task_type",
     "reasoning_mode",
+    "difficulty",
     "domain",
     "source",
     "tags",

@@ -48,8 +48,15 @@ def test_a_snapshot_is_seven_files_whose_rows_are_sorted_and_canonical(many, tmp
         values = [json.loads(line) for line in lines]
         assert lines == [json.dumps(v, sort_keys=True, separators=(",", ":"), ensure_ascii=False) for v in values]
         assert [v["example_id"] for v in values] == sorted(v["example_id"] for v in values)
-        assert {tuple(v) for v in values} == {tuple(sorted(SnapshotRow.model_fields))}
+        assert {tuple(v) for v in values} == {tuple(sorted({*SnapshotRow.model_fields} - {"difficulty"}))}
         assert all(set(turn) == {"role", "content"} for v in values for turn in v["messages"])
+
+
+def test_the_difficulty_of_a_row_reaches_its_side(many, tmp_path):
+    build(many.with_columns(difficulty=pl.lit("hard")), tmp_path / "s")
+    assert {row.difficulty for row in read_side(tmp_path / "s", "eval")} == {"hard"}
+    build(many, tmp_path / "plain")
+    assert {row.difficulty for row in read_side(tmp_path / "plain", "eval")} == {None}
 
 
 def test_shuffled_input_gives_the_same_bytes(many, tmp_path):
