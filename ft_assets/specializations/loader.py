@@ -14,8 +14,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ft_assets.errors import BadConfiguration
+from ft_assets.specializations.evaluation_settings import PROJECT_ROOT
 from ft_assets.specializations.older_form import in_todays_form
-from ft_assets.specializations.specialization import PROJECT_ROOT, Specialization
+from ft_assets.specializations.specialization import Specialization
 from ft_assets.training.recipe_words import allowed, meant, shown
 
 log = logging.getLogger(__name__)

@@ -1,8 +1,6 @@
 """One line of models, typed: who it is for, what it is made from, when it is retrained and how it is judged."""
 
-import re
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -12,14 +10,11 @@ from ft_assets.dataset.select import Selector
 from ft_assets.dataset.split import SplitFractions
 from ft_assets.errors import BadConfiguration
 from ft_assets.evaluation.gate import GateRules
+from ft_assets.specializations.evaluation_settings import FROZEN, Evaluation
 from ft_assets.system_prompts import SystemPrompts
 from ft_assets.training.catalogue import resolve
 from ft_assets.training.recipe import Recipe
 from ft_assets.training.recipe_ranges import Approach
-
-FROZEN = ConfigDict(frozen=True, extra="forbid")
-PROJECT_ROOT = "project_root"  # key of the validation context: what relative paths are relative to
-IN_LAKE = "lake:"
 
 
 def _known_base_model(value: object) -> object:
@@ -36,13 +31,6 @@ def _known_base_model(value: object) -> object:
     return value
 
 
-def _key_in_lake(place: str) -> str:
-    """The place as it was written, if it is a file of the lake's folder for golden sets."""
-    if not re.fullmatch(r"lake:golden/[A-Za-z0-9][A-Za-z0-9._-]*\.jsonl", place):
-        raise ValueError(f"found {place!r}, allowed: a path, or lake:golden/<file>.jsonl for a file of the lake")
-    return place
-
-
 BaseModelChoice = Annotated[str | dict[str, Any], BeforeValidator(_known_base_model)]
 
 
@@ -52,43 +40,6 @@ class Trigger(BaseModel):
     model_config = FROZEN
     new_examples: int = Field(default=100, ge=1, description="New train rows since the last snapshot that trained.")
     minimum_examples: int = Field(default=100, ge=1, description="Train rows in all below which nothing is trained.")
-
-
-class Evaluation(BaseModel):
-    """What a candidate is asked. The metric that decides is `gate.primary_metric`."""
-
-    model_config = FROZEN
-    golden_set: Path | str | None = Field(
-        default=None,
-        description="JSONL file; a relative path starts at the project root, lake:golden/<file> is a file of the lake.",
-    )
-    golden_sha256: str | None = Field(
-        default=None,
-        pattern=r"^[0-9a-f]{64}$",
-        description="Freezes the golden set: another content is refused. Print it with sha256sum.",
-    )
-    max_new_tokens: int = Field(default=128, ge=1, le=8192, description="Longest answer that is generated.")
-
-    @field_validator("golden_set", mode="before")
-    @classmethod
-    def _from_the_project_root(cls, place: object, info: ValidationInfo) -> object:
-        if isinstance(place, Path) or not isinstance(place, str):
-            return place
-        if place.startswith(IN_LAKE):
-            return _key_in_lake(place)
-        root = (info.context or {}).get(PROJECT_ROOT)
-        return Path(place).expanduser() if root is None else root / Path(place).expanduser()
-
-    @model_validator(mode="after")
-    def _frozen_means_there_is_a_set(self) -> Self:
-        if self.golden_sha256 and self.golden_set is None:
-            raise ValueError("golden_sha256 is set and golden_set is not, so nothing is frozen. Name the golden_set")
-        return self
-
-    @property
-    def golden_lake_key(self) -> str | None:
-        """The key under the lake's root, golden/<file>, when the golden set is in the lake; None for a path."""
-        return self.golden_set.removeprefix(IN_LAKE) if isinstance(self.golden_set, str) else None
 
 
 class Compute(BaseModel):
