@@ -1,5 +1,6 @@
 """The records every stage speaks: an interaction as it was logged, and the turns inside it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -51,6 +52,17 @@ class Message(BaseModel):
     role: Role
     content: str
     tool_calls: str | None = None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an answer is checked against beside its reference; a check that is None does not apply to the row."""
+
+    tests: str | None = None  # Python that fails (assert, or a `check(candidate)` to call) unless the code is right
+    entry_point: str | None = None  # the function that `check(candidate)` is called with
+    code_prefix: str | None = None  # what stands before the answer when the answer is the body of a function
+    labels: tuple[str, ...] | None = None  # the closed set that the answer is one of
+    json_schema: str | None = None  # JSON Schema, as JSON text
 
 
 class JudgeScore(BaseModel):

@@ -3,17 +3,21 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ft_assets.dataset.rows import canonical_json, parsed_lines
 from ft_assets.errors import BadInput, MissingInput
-from ft_assets.records import Message
+from ft_assets.records import Expected, Message
 
 
 class GoldenRow(BaseModel):
-    """One question of a frozen evaluation set. The last message is the reference answer."""
+    """One question of a frozen evaluation set. The last message is the reference answer.
+
+    `role` and `reasoning_mode` choose its system prompt, `difficulty` is a slice of the report; the fields after them
+    are checks of the answer beside its reference, see `records.Expected`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     id: str = Field(min_length=1)
@@ -21,6 +25,19 @@ class GoldenRow(BaseModel):
     task_type: str
     slice: str
     messages: list[Message]
+    role: str | None = None
+    reasoning_mode: str | None = None
+    difficulty: str | None = None
+    tests: str | None = None
+    entry_point: str | None = None
+    code_prefix: str | None = None
+    labels: tuple[str, ...] | None = Field(None, min_length=2)
+    json_schema: str | None = None
+
+    @property
+    def expected(self) -> Expected:
+        """What the answer is checked against beside its reference."""
+        return Expected(self.tests, self.entry_point, self.code_prefix, self.labels, self.json_schema)
 
     @model_validator(mode="after")
     def _asks_and_answers(self) -> Self:
@@ -61,9 +78,13 @@ def golden_rows(source: Path | bytes, name: str | None = None, sha256: str | Non
 
 
 def golden_digest(golden: Sequence[GoldenRow]) -> str | None:
-    """SHA-256 of the golden set, whatever the order of its file; None for none."""
-    rows = sorted((row.model_dump() for row in golden), key=lambda row: row["id"])
+    """SHA-256 of the golden set, whatever the order of its file; None for none. None is as if absent."""
+    rows = sorted((_written(row) for row in golden), key=lambda row: row["id"])
     return hashlib.sha256(canonical_json(rows).encode()).hexdigest() if rows else None
+
+
+def _written(row: GoldenRow) -> dict[str, Any]:
+    return {name: value for name, value in row.model_dump(mode="json").items() if value is not None}
 
 
 def _content(path: Path) -> bytes:

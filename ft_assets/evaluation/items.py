@@ -5,20 +5,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from ft_assets.records import Message
+from ft_assets.records import Expected, Message
 from ft_assets.system_prompts import SystemPrompt, prompt_of
 from ft_assets.tool_calls import as_text, calls_in
 
+__all__ = ["EvalItem", "Expected", "digest", "prompt_digest", "suite_digest"]
 
-@dataclass(frozen=True)
-class Expected:
-    """What an answer is checked against beside its reference; a check that is None does not apply to the row."""
 
-    tests: str | None = None  # Python that fails (assert, or a `check(candidate)` to call) unless the code is right
-    entry_point: str | None = None  # the function that `check(candidate)` is called with
-    code_prefix: str | None = None  # what stands before the answer when the answer is the body of a function
-    labels: tuple[str, ...] | None = None  # the closed set that the answer is one of
-    json_schema: str | None = None  # JSON Schema, as JSON text
+NO_CHECKS = Expected()
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,7 @@ class EvalItem:
     role: str | None = None
     reasoning_mode: str | None = None
     difficulty: str | None = None
-    expected: Expected = Expected()
+    expected: Expected = NO_CHECKS
 
     @property
     def reference(self) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from ft_assets.dataset.golden import golden_digest, golden_rows
 from ft_assets.errors import BadInput, MissingInput
+from ft_assets.records import Expected
 
 LINE = {
     "id": "g1",
@@ -72,3 +73,13 @@ def test_the_digest_of_a_golden_set_does_not_depend_on_the_order_of_its_file():
     one, other = (golden_rows(b"\n".join(order)) for order in (lines, lines[::-1]))
     assert golden_digest(one) == golden_digest(other)
     assert golden_digest([]) is None
+
+
+def test_a_golden_row_may_bring_checks_and_an_older_set_keeps_its_digest(golden_file):
+    plain = golden_rows(golden_file(json.dumps(LINE)))
+    as_it_was = [{**LINE, "messages": [{**turn, "tool_calls": None} for turn in LINE["messages"]]}]
+    written = json.dumps(as_it_was, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert golden_digest(plain) == hashlib.sha256(written.encode()).hexdigest()
+    (checked,) = golden_rows(golden_file(json.dumps({**LINE, "labels": ["because", "whatever"], "difficulty": "hard"})))
+    assert checked.expected == Expected(labels=("because", "whatever")) and checked.difficulty == "hard"
+    assert golden_digest([checked]) != golden_digest(plain)
