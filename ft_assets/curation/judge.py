@@ -6,11 +6,11 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from ft_assets.curation.judge_client import Outcome
 from ft_assets.curation.judge_items import judged_items
-from ft_assets.curation.judge_prompt import PROMPT_VERSION, Item
-from ft_assets.curation.judge_rules import JudgeRules
 from ft_assets.curation.judge_schema import CRITERIA, FAILED, JUDGE_CACHE_SCHEMA, JUDGE_SCORES_SCHEMA, SCORED
+from ft_assets.judge_client import Outcome
+from ft_assets.judge_prompt import PROMPT_VERSION, Item
+from ft_assets.judge_rules import JudgeRules
 
 HOLDS_SECRET = "holds_secret"
 _ROW = {

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import polars as pl
 
 from ft_assets.curation.compose import is_corrected
-from ft_assets.curation.judge_rules import JudgeRules
 from ft_assets.curation.judge_schema import CRITERIA, SCORED
+from ft_assets.judge_rules import JudgeRules
 from ft_assets.user_names import same_user
 
 Z = 1.959963984540054  # 0.975 of the standard normal distribution: an interval of 95 %

@@ -7,10 +7,10 @@ import polars as pl
 
 from ft_assets.curation.compose import composed, is_corrected
 from ft_assets.curation.identity import answer_text, prompt_and_example_id
-from ft_assets.curation.judge_rules import JudgeRules
 from ft_assets.curation.masking import masked, normalised
 from ft_assets.curation.pii import may_hold_secret, still_secret
 from ft_assets.curation.turns import Conversation, conversations
+from ft_assets.judge_rules import JudgeRules
 
 SLICE_ROWS = 20_000  # bounds the Python objects that live at once
 ITEMS = {

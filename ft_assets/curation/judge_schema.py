@@ -2,9 +2,9 @@
 
 import polars as pl
 
+from ft_assets.judge_prompt import CRITERIA
 from ft_assets.validated import CheckedTable, Rule, a_day, at_least, between, digest, filled, is_digest, one_of
 
-CRITERIA = ("relevance", "completeness", "accuracy", "clarity", "helpfulness")
 SCORED, FAILED = "scored", "failed"
 
 # One row per judged answer and criterion.

@@ -7,6 +7,7 @@ looks for is in pii_patterns.py and beside it. Python looks only at texts that `
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -143,6 +144,17 @@ def mask_text(text: str) -> tuple[str, dict[str, int]]:
     """The masked text, and how many replacements there were by kind."""
     masker = Masker()
     return masker.mask(text), dict(masker.counts)
+
+
+def masked_together(texts: Sequence[str]) -> list[str] | None:
+    """The texts of one conversation normalised and masked, the same value with the same placeholder in all of them;
+    None where something is left that must not leave the house."""
+    masker = Masker()
+    plain = [normalise_text(text) for text in texts]
+    for text in plain:
+        masker.reserve(text)
+    masked = [masker.mask(text) for text in plain]
+    return None if any(still_secret(text) for text in masked) else masked
 
 
 def still_secret(text: str) -> list[str]:

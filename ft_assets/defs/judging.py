@@ -81,8 +81,8 @@ class Judging:
 
     def __init__(self, lake: Lake):
         from ft_assets.curation.judge import Judge
-        from ft_assets.curation.judge_client import Endpoint, JudgeClient
-        from ft_assets.curation.judge_rules import JudgeRules
+        from ft_assets.judge_client import Endpoint, JudgeClient
+        from ft_assets.judge_rules import JudgeRules
 
         if SETTINGS.judge_url is None or SETTINGS.judge_model is None:
             raise BadConfiguration(f"Nothing can be judged: {NO_JUDGE} and FT_ASSETS_JUDGE_MODEL.")
@@ -141,9 +141,9 @@ class Judging:
     def publish_agreement(self, days: list[str]) -> "Agreement":
         """What is known of this judge now, from all days, written for the days of this run."""
         from ft_assets.curation.judge_agreement import agreement, labels, verdicts
-        from ft_assets.curation.judge_prompt import PROMPT_VERSION
         from ft_assets.curation.judge_schema import JUDGE_AGREEMENT, JUDGE_AGREEMENT_SCHEMA
         from ft_assets.curation.rules import CurationRules
+        from ft_assets.judge_prompt import PROMPT_VERSION
 
         curation = read_rules(SETTINGS.rules, "curation", CurationRules)
         same_judge = (pl.col("judge_model") == self.model) & (pl.col("prompt_version") == PROMPT_VERSION)
@@ -173,7 +173,7 @@ class Judging:
 
     def circumstances(self) -> dict[str, str | int]:
         """How the run went as a whole."""
-        from ft_assets.curation.judge_prompt import PROMPT_VERSION
+        from ft_assets.judge_prompt import PROMPT_VERSION
 
         return {
             "prompt_version": PROMPT_VERSION,

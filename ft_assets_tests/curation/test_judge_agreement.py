@@ -3,8 +3,8 @@ import polars as pl
 import pytest
 
 from ft_assets.curation.judge_agreement import Kappa, agreement, cohens_kappa, labels, may_label, verdicts
-from ft_assets.curation.judge_rules import JudgeRules
-from ft_assets.curation.judge_schema import CRITERIA
+from ft_assets.judge_prompt import CRITERIA
+from ft_assets.judge_rules import JudgeRules
 
 RULES = JudgeRules()
 

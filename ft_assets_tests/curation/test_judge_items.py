@@ -3,8 +3,8 @@ from typing import Any
 import polars as pl
 
 from ft_assets.curation.judge_items import judged_items
-from ft_assets.curation.judge_rules import JudgeRules
 from ft_assets.ingest.schema import RAW_SCHEMA
+from ft_assets.judge_rules import JudgeRules
 
 DAY = "2026-01-05"
 

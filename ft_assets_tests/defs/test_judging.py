@@ -11,14 +11,14 @@ import polars as pl
 import pytest
 import yaml
 
-from ft_assets.curation.judge_schema import CRITERIA
 from ft_assets.curation.judge_signals import with_judge
 from ft_assets.defs import judging
 from ft_assets.defs.judging import AGREES, COVERED, judge_scores
 from ft_assets.defs.sources import raw_interactions
+from ft_assets.judge_prompt import CRITERIA
 from ft_assets.lake import Lake
-from ft_assets_tests.curation.judge_server import JudgeServer, Reply, fails, judge_server, says
 from ft_assets_tests.defs.test_data_wing import evaluation, put
+from ft_assets_tests.judge_server import JudgeServer, Reply, fails, judge_server, says
 
 FIRST, SECOND = "2026-03-01", "2026-03-02"
 GOOD = json.dumps(dict.fromkeys(CRITERIA, 5))

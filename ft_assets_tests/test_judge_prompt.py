@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ft_assets.curation.judge_prompt import PROMPT_VERSION, SYSTEM, USER, Item, messages, without_control_tokens
-from ft_assets.curation.judge_schema import CRITERIA
 from ft_assets.curation.normalise import normalise_text
+from ft_assets.judge_prompt import CRITERIA, PROMPT_VERSION, SYSTEM, USER, Item, messages, without_control_tokens
 from ft_assets_tests.curation.injections import ENDS, corpus
-from ft_assets_tests.curation.judge_server import CONTROL_TOKENS, grades
+from ft_assets_tests.judge_server import CONTROL_TOKENS, grades
 
 QUESTION = "Why does the nightly import of the billing tables stop after the third file?"
 ANSWERS = {

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from ft_assets.curation.judge_reply import read_reply
-from ft_assets.curation.judge_schema import CRITERIA
-from ft_assets_tests.curation.judge_server import completion
+from ft_assets.judge_prompt import CRITERIA
+from ft_assets.judge_reply import read_reply
+from ft_assets_tests.judge_server import completion
 
 GRADES = dict(zip(CRITERIA, (5, 4, 3, 2, 1), strict=True))
 

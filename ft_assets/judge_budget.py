@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ft_assets.curation.judge_rules import JudgeRules
+from ft_assets.judge_rules import JudgeRules
 
 
 @dataclass

@@ -2,17 +2,17 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ft_assets.curation.judge_budget import Budget
-from ft_assets.curation.judge_prompt import RESPONSE_FORMAT, Item, estimated_tokens, messages
-from ft_assets.curation.judge_reply import read_reply
-from ft_assets.curation.judge_rules import JudgeRules
+from ft_assets.judge_budget import Budget
+from ft_assets.judge_prompt import RESPONSE_FORMAT, estimated_tokens, messages
+from ft_assets.judge_reply import Reading, read_reply
+from ft_assets.judge_rules import JudgeRules
 
 if TYPE_CHECKING:
     import httpx
@@ -29,6 +29,25 @@ class Endpoint:
     url: str
     model: str
     api_key: str | None = field(default=None, repr=False)
+
+
+class Judged(Protocol):
+    """What is judged: judge_prompt.Item, or an item of another form. `content_id` is the SHA-256 of its masked text."""
+
+    @property
+    def content_id(self) -> str: ...
+
+
+class Form(NamedTuple):
+    """A kind of question: the messages that an item becomes (with the key of its nonces), the shape that the answer is
+    asked for in, and what its reply is worth."""
+
+    messages: Callable[[Any, str], list[dict[str, str]]]
+    response_format: Mapping[str, Any]
+    read_reply: Callable[[bytes], Reading]
+
+
+GRADES = Form(messages, RESPONSE_FORMAT, read_reply)  # five criteria of one answer, for a judge_prompt.Item
 
 
 class Outcome(NamedTuple):
@@ -60,22 +79,22 @@ class JudgeClient:
     After `rules.most_failures_in_a_row` failed answers nothing more is asked: a dead endpoint costs minutes.
     """
 
-    def __init__(self, endpoint: Endpoint, rules: JudgeRules, key: str):
+    def __init__(self, endpoint: Endpoint, rules: JudgeRules, key: str, form: Form = GRADES):
         """`key` signs the nonces of the delimiters; see judge_prompt.py."""
-        self.endpoint, self.rules, self.key = endpoint, rules, key
+        self.endpoint, self.rules, self.key, self.form = endpoint, rules, key, form
         self.budget = Budget(rules)
         self.structured_output: bool | None = None  # None before the first grades
         self.requests = 0
         self._failures_in_a_row = 0
 
-    def ask(self, items: Sequence[Item]) -> dict[str, Outcome]:
+    def ask(self, items: Sequence[Judged]) -> dict[str, Outcome]:
         """content_id to outcome, for each of `items`. They are asked in their order, so a budget cuts off the end.
 
         Where tokens or minutes end, a few more or fewer can fit in another run, because requests overlap.
         """
         return asyncio.run(self._ask(items)) if items else {}
 
-    async def _ask(self, items: Sequence[Item]) -> dict[str, Outcome]:
+    async def _ask(self, items: Sequence[Judged]) -> dict[str, Outcome]:
         import httpx
 
         outcomes: dict[str, Outcome] = {}
@@ -89,11 +108,11 @@ class JudgeClient:
                 workers.create_task(self._work(http, waiting, outcomes))
         return outcomes
 
-    async def _work(self, http: "httpx.AsyncClient", waiting: Iterator[Item], outcomes: dict[str, Outcome]) -> None:
+    async def _work(self, http: "httpx.AsyncClient", waiting: Iterator[Judged], outcomes: dict[str, Outcome]) -> None:
         for item in waiting:
             outcomes[item.content_id] = await self._ask_once(http, item)
 
-    async def _ask_once(self, http: "httpx.AsyncClient", item: Item) -> Outcome:
+    async def _ask_once(self, http: "httpx.AsyncClient", item: Judged) -> Outcome:
         request = self._request(item)
         prompt = sum(estimated_tokens(message["content"]) for message in request["messages"])
         estimated = prompt + self.rules.most_answer_tokens
@@ -114,10 +133,10 @@ class JudgeClient:
     def _is_down(self) -> bool:
         return self._failures_in_a_row >= self.rules.most_failures_in_a_row
 
-    def _request(self, item: Item) -> dict[str, Any]:
+    def _request(self, item: Judged) -> dict[str, Any]:
         request = {
             "model": self.endpoint.model,
-            "messages": messages(item, self.key),
+            "messages": self.form.messages(item, self.key),
             "temperature": 0,
             "max_tokens": self.rules.most_answer_tokens,
             **self.rules.parameters,
@@ -125,7 +144,7 @@ class JudgeClient:
         return {name: value for name, value in request.items() if value is not None}
 
     async def _with_retries(
-        self, http: "httpx.AsyncClient", item: Item, request: dict[str, Any], prompt: int
+        self, http: "httpx.AsyncClient", item: Judged, request: dict[str, Any], prompt: int
     ) -> Outcome:
         """The outcome of at most `rules.attempts` requests. What may have been billed counts, also without grades."""
         lost = 0  # prompt tokens of requests that went out and were never counted
@@ -138,7 +157,7 @@ class JudgeClient:
         if reply.status != 200 or reply.failure:
             billed = lost + (prompt if reply.failure in ("timeout", "too_large", "wrong_content_type") else 0)
             return Outcome(failure=reply.failure or f"http_{reply.status}", prompt_tokens=billed)
-        reading = read_reply(reply.body)
+        reading = self.form.read_reply(reply.body)
         spent = reading.tokens or (prompt, estimated_tokens(reply.body.decode(errors="replace")))
         return Outcome(reading.scores, reading.failure, None, lost + spent[0], spent[1])
 
@@ -148,7 +167,7 @@ class JudgeClient:
         A 400 may mean something else, so only an endpoint that then answers is believed not to know the field.
         """
         if self.structured_output is not False:
-            reply = await self._post(http, {**request, "response_format": RESPONSE_FORMAT})
+            reply = await self._post(http, {**request, "response_format": self.form.response_format})
             if reply.status not in (400, 422) or self.structured_output:
                 self.structured_output = self.structured_output or (True if reply.status == 200 else None)
                 return reply
@@ -200,7 +219,7 @@ def _seconds(retry_after: str | None) -> float | None:
     return None
 
 
-def _wait(item: Item, attempt: int, retry_after: float | None, rules: JudgeRules) -> float:
+def _wait(item: Judged, attempt: int, retry_after: float | None, rules: JudgeRules) -> float:
     """Seconds before the next attempt: what the endpoint asks for, else 1 to 1.5 times the doubling back-off.
 
     The jitter is a hash, so that a run can be repeated.

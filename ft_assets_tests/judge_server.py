@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ft_assets.curation.judge_schema import CRITERIA
+from ft_assets.judge_prompt import CRITERIA
 
 CONTROL_TOKENS = re.compile(
     r"<\|(?:im_start|im_end|im_sep|system|user|assistant|end|eot_id|start_header_id|end_header_id|begin_of_text"

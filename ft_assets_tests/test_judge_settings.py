@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from ft_assets.curation.judge_rules import JudgeRules
 from ft_assets.errors import BadConfiguration
+from ft_assets.judge_rules import JudgeRules
 from ft_assets.settings import read_settings
 
 URL, MODEL, KEY = "FT_ASSETS_JUDGE_URL", "FT_ASSETS_JUDGE_MODEL", "FT_ASSETS_JUDGE_API_KEY"

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from ft_assets.curation.judge_client import Endpoint, JudgeClient, Outcome
-from ft_assets.curation.judge_prompt import Item
-from ft_assets.curation.judge_rules import JudgeRules
-from ft_assets.curation.judge_schema import CRITERIA
-from ft_assets_tests.curation.judge_server import (
+from ft_assets.judge_client import Endpoint, JudgeClient, Outcome
+from ft_assets.judge_prompt import CRITERIA, Item
+from ft_assets.judge_rules import JudgeRules
+from ft_assets_tests.judge_server import (
     JudgeServer,
     completion,
     drips,

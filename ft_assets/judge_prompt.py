@@ -12,8 +12,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from ft_assets.curation.judge_schema import CRITERIA
-
+CRITERIA = ("relevance", "completeness", "accuracy", "clarity", "helpfulness")
 LOWEST, HIGHEST = 1, 5
 NONCE_DIGITS = 16
 BYTES_PER_TOKEN = 3  # low on purpose: an estimate that is too high stops a run early, one too low costs money
@@ -81,7 +80,7 @@ class Item(NamedTuple):
 def messages(item: Item, key: str) -> list[dict[str, str]]:
     """The system and the user message for one answer; the same item and key give the same bytes."""
     question, answer = without_control_tokens(item.question), without_control_tokens(item.answer)
-    nonce = _nonce(question, answer, key)
+    nonce = nonce_of(key, question, answer)
     return [
         {"role": "system", "content": SYSTEM.format(nonce=nonce)},
         {"role": "user", "content": USER.format(nonce=nonce, question=question, answer=answer)},
@@ -102,11 +101,11 @@ def estimated_tokens(text: str) -> int:
     return len(text.encode()) // BYTES_PER_TOKEN + 1
 
 
-def _nonce(question: str, answer: str, key: str) -> str:
-    """Digits that neither text holds, and that nobody can write into them: a change of the text changes them."""
+def nonce_of(key: str, *texts: str) -> str:
+    """Digits that none of the texts holds, and that nobody can write into them: a change of a text changes them."""
     for number in range(1000):
-        signed = f"{number}\x1e{question}\x1e{answer}".encode()
+        signed = "\x1e".join([str(number), *texts]).encode()
         nonce = hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()[:NONCE_DIGITS]
-        if nonce not in question and nonce not in answer:
+        if not any(nonce in text for text in texts):
             return nonce
     raise AssertionError("a text of a few megabytes cannot hold a thousand hashes of itself")

@@ -2,10 +2,10 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ft_assets.curation.judge_prompt import HIGHEST, LOWEST
-from ft_assets.curation.judge_schema import CRITERIA
+from ft_assets.judge_prompt import CRITERIA, HIGHEST, LOWEST
 
 MOST_TOKENS = 10_000_000  # of one reply; an endpoint that claims more counts wrong
 _THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
@@ -21,14 +21,15 @@ class Reading(NamedTuple):
 
 
 class NoGrades(Exception):
-    """There are no five grades in a reply; the argument is the kind of failure. Never leaves this file."""
+    """There are no five grades in a reply; the argument is the kind of failure. Never leaves `read_reply`."""
 
 
-def read_reply(body: bytes) -> Reading:
+def read_reply(body: bytes, scores_in: Callable[[str], dict[str, float]] | None = None) -> Reading:
     """The grades in the body of a chat completion: each x from 1 to 5 becomes (x - 1) / 4, so 0, 0.25, 0.5, 0.75 or 1.
 
-    Failures: not_json, error_body, no_answer, refusal, content_filter, cut_off, not_json_answer, ambiguous,
-    missing_criteria, not_a_grade (text, null, a fraction), out_of_range.
+    `scores_in` reads the judge's words where it was asked for something else than the five grades. Failures: not_json,
+    error_body, no_answer, refusal, content_filter, cut_off, not_json_answer, ambiguous, missing_criteria, not_a_grade
+    (text, null, a fraction), out_of_range.
     """
     import orjson
 
@@ -38,7 +39,7 @@ def read_reply(body: bytes) -> Reading:
         return Reading(None, "not_json", None)
     tokens = _tokens(reply)
     try:
-        return Reading(_scores(_answer_text(reply)), None, tokens)
+        return Reading((scores_in or _grades_in)(_answer_text(reply)), None, tokens)
     except NoGrades as why:
         return Reading(None, str(why), tokens)
 
@@ -62,20 +63,30 @@ def _answer_text(reply: Any) -> str:
     return content
 
 
-def _scores(text: str) -> dict[str, float]:
-    """The grades in the judge's own words. They must be all it says: a JSON object amid prose may be a quotation."""
+def _grades_in(text: str) -> dict[str, float]:
+    """The grades in the judge's own words."""
+    grades = only_object_in(text)
+    if not grades.keys() >= set(CRITERIA):
+        raise NoGrades("missing_criteria")
+    return {name: (_grade(grades[name]) - LOWEST) / (HIGHEST - LOWEST) for name in CRITERIA}
+
+
+def only_object_in(text: str) -> dict[str, Any]:
+    """The JSON object that a judge answered. It must be all it says: an object amid prose may be a quotation.
+
+    Raises:
+        NoGrades: not_json_answer, or ambiguous where a name stands twice in it.
+    """
     text = _THINKING.sub("", text).strip()
     if fenced := _FENCE.match(text):
         text = fenced[1]
     try:
-        grades = json.loads(text, object_pairs_hook=_unambiguous)
+        found = json.loads(text, object_pairs_hook=_unambiguous)
     except (ValueError, RecursionError):
         raise NoGrades("not_json_answer") from None
-    if not isinstance(grades, dict):
+    if not isinstance(found, dict):
         raise NoGrades("not_json_answer")
-    if not grades.keys() >= set(CRITERIA):
-        raise NoGrades("missing_criteria")
-    return {name: (_grade(grades[name]) - LOWEST) / (HIGHEST - LOWEST) for name in CRITERIA}
+    return found
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
