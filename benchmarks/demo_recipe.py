@@ -21,10 +21,13 @@ from ft_assets.curation.tokens import token_counter
 from ft_assets.dataset.contamination import golden_rows
 from ft_assets.dataset.rows import SnapshotRow, read_side
 from ft_assets.dataset.snapshot import build_snapshot
+from ft_assets.evaluation.backend import questions_of
 from ft_assets.evaluation.gate import decide
-from ft_assets.evaluation.generate import EvalItem, predict
+from ft_assets.evaluation.items import EvalItem
+from ft_assets.evaluation.model_to_ask import ModelToAsk
 from ft_assets.evaluation.score import RowScore, score_rows, summarize, summarize_by
 from ft_assets.evaluation.suites import golden_items
+from ft_assets.evaluation.transformers_backend import TransformersBackend
 from ft_assets.ingest.landing import ingest_day
 from ft_assets.lake import Lake
 from ft_assets.specializations.loader import load_specializations
@@ -61,15 +64,8 @@ def snapshot_of(batches: list[str], folder: Path) -> Path:
 
 
 def scores(adapter: Path | None, items: list[EvalItem]) -> list[RowScore]:
-    said = predict(
-        BASE,
-        adapter,
-        items,
-        PROMPT,
-        SPEC.evaluation.max_new_tokens,
-        lambda *_: None,
-        model_digest=str(adapter),
-    )
+    backend = TransformersBackend(ModelToAsk(str(adapter), BASE, adapter), SPEC.evaluation.max_new_tokens)
+    said = [one for batch in backend.batches(questions_of(items, PROMPT)) for one in batch.predictions]
     return score_rows(items, said)
 
 

@@ -17,6 +17,10 @@ class IncompleteArtifact(Rerunnable):
     """An artifact is absent, half-written or damaged. Materialize what makes it again."""
 
 
+class Erased(NotRerunnable):
+    """What was asked for was deleted because a person asked to be forgotten; only ids and hashes are left of it."""
+
+
 class WriteConflict(Rerunnable):
     """Other writers kept changing the same partitions while this one tried to replace them."""
 
@@ -49,8 +53,28 @@ class StaleChampion(NotRerunnable):
     """Another model was promoted since the evaluation that this promotion rests on."""
 
 
+class PromotionRefused(NotRerunnable):
+    """A model may not become champion, or its evidence may not be approved, until somebody does what is asked."""
+
+
+class UnknownModel(NotRerunnable):
+    """No model, or more than one, goes by the name that somebody gave."""
+
+
+class LeaseLost(NotRerunnable):
+    """Somebody else trains this specialization now; what this process made is not taken."""
+
+
 class EvaluationIncomplete(NotRerunnable):
     """An evaluation lacks rows, a side or a metric, so no verdict may rest on it."""
+
+
+class SandboxUnavailable(BadConfiguration):
+    """This machine lacks a lock that the sandbox needs, so code is not run here. The message names it."""
+
+
+class SandboxFailed(Rerunnable):
+    """The sandbox itself broke. This says nothing about the program that was to run."""
 
 
 class EndedByVerdict(FtAssetsError):

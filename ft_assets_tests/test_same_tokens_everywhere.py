@@ -4,7 +4,8 @@ import pytest
 
 from ft_assets.chat import Chat
 from ft_assets.dataset.rows import SnapshotRow
-from ft_assets.evaluation.generate import _tokens
+from ft_assets.evaluation.asked_tokens import AskedTokens, asked_tokens
+from ft_assets.evaluation.backend import questions_of
 from ft_assets.evaluation.suites import snapshot_items
 from ft_assets.records import Message
 from ft_assets.system_prompts import SystemPrompt, SystemPrompts
@@ -52,7 +53,9 @@ def test_training_and_evaluation_encode_a_row_alike(row: SnapshotRow, prompt: st
     chat = Chat(BASE)
     learned = encoded(row, chat, system_prompt)
     (item,) = snapshot_items([row])
-    asked = _tokens(chat, item, system_prompt, limit=10_000)
+    (question,) = questions_of([item], system_prompt)
+    asked = asked_tokens(chat, question, positions=10_000, max_new_tokens=8)
+    assert isinstance(asked, AskedTokens)
     assert learned.input_ids[: len(asked.prompt)] == asked.prompt
     assert asked.conversation == learned.input_ids[: len(asked.conversation)]
     assert (prompt in chat.tokenizer.decode(asked.prompt)) == (

@@ -1,226 +1,213 @@
-"""The gate: may a candidate become the champion? Rules come from the specialization, evidence from the scored rows."""
+"""The gate: may a candidate become the champion? Rules come from the specialization, evidence from the scored rows.
 
-import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+Promote when every condition holds, each at its own level: an intersection-union test, where no correction for their
+number is due (Berger 1982, "Multiparameter hypothesis testing and acceptance sampling"). What it does to equal, worse
+and better models is simulated in gate_simulation.py.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Iterable
 
-from ft_assets.errors import EvaluationIncomplete
-from ft_assets.evaluation.generate import EvalItem, Prediction
-from ft_assets.evaluation.score import RowScore, rate, rate_of
+from ft_assets.evaluation.coverage import evaluation_problems
+from ft_assets.evaluation.gate_conditions import floor, gains, no_serious_loss, not_worse, superior
+from ft_assets.evaluation.gate_evidence import NEAREST, Evidence, Pair, coverage, golden_set_of, lacking, new_part
+from ft_assets.evaluation.gate_rules import GUARDRAIL_LEVEL, SUPERIOR_LEVEL, GateRules, Guardrail
+from ft_assets.evaluation.golden_budget import NEW_SHARE_NEEDED, GoldenStatus, cumulative_false_promotion_rate
+from ft_assets.evaluation.paired_points import PairedPoints, paired_points
+from ft_assets.evaluation.statistics import Differences, holm_levels, superiority_p_value
+from ft_assets.evaluation.verdict import Condition, Outcome, Verdict
 
-Metric = Literal["rouge_l", "exact_match", "token_accuracy"]
-Outcome = Literal["promote", "hold", "reject"]
+__all__ = ["Evidence", "Pair", "PairedPoints", "decide", "evaluation_problems", "new_part", "paired_points"]
 
-# With fewer clusters that differ, even a clean sweep is no proof: an exact sign test needs 2^-6 to get below 0.025,
-# while the percentile bootstrap already calls 4 wins of 4 significant (it happens to equal models 1 time in 16).
-LEAST_DIFFERING_CLUSTERS = 6
-
-
-class GateRules(BaseModel):
-    """What a candidate has to show before it replaces the champion."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    primary_metric: Metric = Field("rouge_l", description="The one metric that decides; higher is better.")
-    min_effect: float = Field(
-        0.0, ge=0, lt=1, description="The lower bound of candidate minus base has to be above this."
-    )
-    minimum_clusters: int = Field(
-        50, ge=2, description="Independent eval clusters below which the verdict can only be hold."
-    )
-    floors: dict[Metric, Annotated[float, Field(ge=0, le=1)]] = Field(
-        default_factory=dict, description="Least rate the candidate has to reach, by metric, whatever the base scores."
-    )
+THIS_ARTIFACT = (
+    "This verdict is about this one trained model, not about its data or its recipe: training again with another seed "
+    "gives another model, which has to be judged again."
+)
 
 
-class Comparison(BaseModel):
-    """Candidate minus one other model on the same rows, with its 95 % interval; `smallest_visible` is the true
-    difference that a set like this one would have shown with 80 % power (None: no spread to compute it from)."""
+def decide(evidence: Evidence, rules: GateRules) -> Verdict:
+    """The verdict on a candidate; its reasons end with THIS_ARTIFACT.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    against: str
-    metric: Metric
-    difference: float
-    low: float
-    high: float
-    smallest_visible: float | None
-    n_clusters: int
-    n_differing: int
-
-
-class Verdict(BaseModel):
-    """What the gate decided, why, and on which comparisons (those of the primary metric)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    outcome: Outcome
-    reasons: list[str]
-    comparisons: list[Comparison]
-
-    @property
-    def summary(self) -> str:
-        """One line: `promote: +0.41 [0.38, 0.44] rouge_l against base`, or `hold: ..., could have seen 0.05; why`."""
-        told = [_told(comparison, self.outcome) for comparison in self.comparisons]
-        why = [] if self.outcome == "promote" else self.reasons
-        return f"{self.outcome}: " + "; ".join([*told, *why])
-
-
-def decide(
-    candidate: Sequence[RowScore],
-    base: Sequence[RowScore],
-    champion: Sequence[RowScore] | None,
-    rules: GateRules,
-) -> Verdict:
-    """The verdict on a candidate, from its scores and those of the base and of the champion on the same rows.
-
-    promote: the lower bound of candidate minus base is above `min_effect`, of candidate minus champion (where there is
-    one) above 0, and every floor is reached. reject: an upper bound shows the candidate worse than one of them, or
-    below a floor. hold: anything else, and always with fewer than `minimum_clusters` clusters. All conditions have to
-    hold together, so no correction for their number is due (an intersection-union test).
-
-    Of 4,000 equal models each, 0 to 4.2 % were promoted (50 to 240 clusters, 6 to 100 % of them differing). The known
-    weakness of the percentile bootstrap is a model with many small gains and rare large losses that cancel out: up to
-    12 % where fewer than 10 clusters differ, 5 to 7 % at 50 clusters.
-
-    Raises:
-        EvaluationIncomplete: the models were not scored on the same rows; generate the missing answers.
+    not evaluated: an evaluation failed, answered less than 98 % of a suite, or lacks a comparison that the rules ask
+    for. hold: the golden set is spent, or there are fewer than `minimum_clusters` clusters. reject: a bound shows the
+    primary metric, a guardrail or a floor beyond its limit. promote: every blocking condition holds. hold: the rest.
     """
-    comparisons = [compare(candidate, base, "base", rules.primary_metric)]
-    if champion is not None:
-        comparisons.append(compare(candidate, champion, "champion", rules.primary_metric))
-    worse = [_named(c) + " is worse" for c in comparisons if c.high < 0]
-    short = [reason for c in comparisons if (reason := _not_shown(c, rules))]
-    below, unsure = _floor_reasons(candidate, rules)
-    if (n_clusters := comparisons[0].n_clusters) < rules.minimum_clusters:
-        missing = rules.minimum_clusters - n_clusters
-        reason = f"{n_clusters} independent eval clusters, {missing} fewer than the {rules.minimum_clusters} required"
-        return Verdict(outcome="hold", reasons=[reason, *worse, *below], comparisons=comparisons)
-    if worse or below:
-        return Verdict(outcome="reject", reasons=[*worse, *below], comparisons=comparisons)
-    if short or unsure:
-        return Verdict(outcome="hold", reasons=[*short, *unsure], comparisons=comparisons)
-    return Verdict(outcome="promote", reasons=[f"{_named(c)} is better" for c in comparisons], comparisons=comparisons)
-
-
-def compare(candidate: Sequence[RowScore], other: Sequence[RowScore], against: str, metric: Metric) -> Comparison:
-    """Candidate minus the other model in one rate, paired by row and resampled by cluster.
-
-    Raises:
-        EvaluationIncomplete: the two were not scored on the same rows.
-    """
-    from ft_assets.evaluation.statistics import rate_difference  # numpy: this module is read when definitions load
-
-    ours, theirs = paired(candidate, other, against)
-    won, possible = zip(*(rate_of(row, metric) for row in ours), strict=True)
-    other_won = [rate_of(row, metric)[0] for row in theirs]
-    interval = rate_difference(won, other_won, possible, [row.cluster_id for row in ours])
-    return Comparison(
-        against=against,
-        metric=metric,
-        difference=interval.estimate,
-        low=interval.low,
-        high=interval.high,
-        smallest_visible=interval.smallest_visible,
-        n_clusters=interval.n_clusters,
-        n_differing=interval.n_differing,
+    decision = evidence.golden.decision if evidence.golden else None
+    rate = None if decision is None else cumulative_false_promotion_rate(decision)
+    if missing := lacking(evidence, rules):
+        outcome, conditions, reasons = "not evaluated", coverage(evidence, rules), missing
+    else:
+        conditions = _conditions(evidence, rules)
+        outcome, reasons = _outcome(conditions)
+    return Verdict(
+        outcome=outcome,
+        reasons=[*reasons, THIS_ARTIFACT],
+        conditions=conditions,
+        decision=decision,
+        cumulative_false_promotion_rate=rate,
     )
 
 
-def paired(
-    candidate: Sequence[RowScore], other: Sequence[RowScore], against: str
-) -> tuple[list[RowScore], list[RowScore]]:
-    """Both models' rows in the order of their ids.
-
-    Raises:
-        EvaluationIncomplete: a row is missing, doubled, or has another reference length on one of the sides.
-    """
-    ours, theirs = (sorted(rows, key=lambda row: row.row_id) for rows in (candidate, other))
-    identity = [[(row.row_id, row.cluster_id, row.answer_tokens) for row in rows] for rows in (ours, theirs)]
-    if not ours or identity[0] != identity[1] or len({row.row_id for row in ours}) != len(ours):
-        odd = sorted({row[0] for row in set(identity[0]) ^ set(identity[1])})
-        raise EvaluationIncomplete(
-            f"The candidate has {len(ours)} scored rows and {against} has {len(theirs)}, and they are not the same "
-            f"(differing ids: {odd[:3]}, {len(odd)} in all). A difference between different questions means nothing. "
-            "Materialize evaluation_report again, so that both answer the whole suite."
-        )
-    return ours, theirs
+def _conditions(evidence: Evidence, rules: GateRules) -> list[Condition]:
+    superior_ones = _superior(evidence, rules)
+    return [
+        *superior_ones,
+        *(_guardrail(evidence, rail) for rail in rules.guardrails if _is_told(evidence, rail)),
+        *_interference(evidence, rules),
+        *(
+            floor(evidence.pairs[Pair(evidence.suite, metric, evidence.incumbent)], evidence.suite, metric, least)
+            for metric, least in sorted(rules.floors.items())
+        ),
+        _enough_clusters(superior_ones[0], rules),
+        *_golden(evidence, rules),
+        *coverage(evidence, rules),
+    ]
 
 
-def evaluation_problems(predictions: Mapping[str, Sequence[Prediction]], items: Sequence[EvalItem]) -> list[str]:
-    """Why these predictions may not be judged, one sentence each; empty when they may.
-
-    `predictions` maps a side ("candidate", "base", "champion") to its answers. Looked at: every item answered exactly
-    once on every side, nothing else answered, numbers finite and possible, and the same prompts, references and
-    decoding on all sides. The blocking check shows this list; the gate's caller refuses unless it is empty.
-    """
-    if not items:
-        return ["The suite holds no item, so there is nothing to compare on."]
-    problems = [problem for side, rows in sorted(predictions.items()) for problem in _side_problems(side, rows, items)]
-    suites = {side: sorted({row.suite_digest for row in rows}) for side, rows in sorted(predictions.items())}
-    if len({digest for digests in suites.values() for digest in digests}) > 1:
-        problems.append(f"The sides answered different prompts: suite digests {suites}.")
-    lengths = [{row.row_id: row.answer_tokens for row in rows} for rows in predictions.values()]
-    if any(length != lengths[0] for length in lengths[1:]):
-        problems.append(
-            "The sides count different reference tokens: their tokenizers differ, so do their perplexities."
-        )
-    return problems
+def _outcome(conditions: Iterable[Condition]) -> tuple[Outcome, list[str]]:
+    blocking = [condition for condition in conditions if condition.blocks]
+    unfit = [c.sentence for c in blocking if c.kind in ("clusters", "golden budget") and c.holds is None]
+    refuted = [condition.sentence for condition in blocking if condition.holds is False]
+    still_open = [_open(condition) for condition in blocking if condition.holds is None]
+    if unfit:
+        return "hold", unfit
+    if refuted:
+        return "reject", refuted
+    return ("hold", still_open) if still_open else ("promote", ["Every condition holds."])
 
 
-def _side_problems(side: str, rows: Sequence[Prediction], items: Sequence[EvalItem]) -> list[str]:
-    wanted, answered = {item.row_id for item in items}, [row.row_id for row in rows]
-    found = {
-        "items are not answered": sorted(wanted - set(answered)),
-        "answers belong to no item": sorted(set(answered) - wanted),
-        "answers are doubled": sorted(row_id for row_id, count in Counter(answered).items() if count > 1),
-        "answers have impossible numbers": [row.row_id for row in rows if not _possible(row)],
+def _open(condition: Condition) -> str:
+    what = f"{condition.metric} on {condition.suite}"
+    against = f" against {(condition.against or '').replace('_', ' ')}" if condition.against else ""
+    if condition.more_clusters is None:
+        return f"{what}{against} is open, and more questions are not expected to decide it."
+    return f"{what}{against} is open; about {condition.more_clusters} more independent questions would decide it."
+
+
+def _superior(evidence: Evidence, rules: GateRules) -> list[Condition]:
+    """The primary metric against the incumbent, and against the nearest training answer while there is no champion; and
+    the guardrail that the candidate is not seriously worse. Of several primaries any may decide, hence Holm."""
+    data = {
+        pair: _gains(evidence, pair)
+        for metric in rules.primaries
+        for side in (evidence.incumbent, NEAREST)
+        if evidence.has(pair := Pair(evidence.suite, metric, side))
     }
-    return [f"{side}: {len(ids)} {what} (first: {ids[0]})." for what, ids in found.items() if ids]
+    limits = {pair: rules.min_effect if pair.against == "base" else 0.0 for pair in data}
+    p_values = {pair: superiority_p_value(data[pair], limits[pair]) for pair in data}
+    worst = [
+        max(p for pair, p in p_values.items() if pair.metric == metric and _decides(evidence, pair))
+        for metric in rules.primaries
+    ]
+    levels = holm_levels(worst, SUPERIOR_LEVEL)
+    shown = [p <= level for p, level in zip(worst, levels, strict=True)]
+    conditions = []
+    for metric, level, is_shown in zip(rules.primaries, levels, shown, strict=True):
+        counts = is_shown or not any(shown)  # where one metric is shown, the others only inform
+        for pair in [pair for pair in data if pair.metric == metric]:
+            blocks = counts and _decides(evidence, pair)
+            conditions.append(superior(data[pair], pair, limits[pair], level, p_values[pair], blocks))
+        pair = Pair(evidence.suite, metric, evidence.incumbent)
+        conditions.append(no_serious_loss(data[pair], pair, rules.tolerated_loss, counts))
+    return conditions
 
 
-def _possible(row: Prediction) -> bool:
-    finite = math.isfinite(row.answer_nll) and math.isfinite(row.seconds)
-    counted = 0 <= row.answer_tokens_right <= row.answer_tokens and row.answer_tokens > 0 and row.n_tokens >= 0
-    return finite and counted and row.answer_nll >= 0 and row.seconds >= 0
+def _decides(evidence: Evidence, pair: Pair) -> bool:
+    """The nearest training answer only informs once there is a champion: that one had to beat it."""
+    return pair.against == evidence.incumbent or evidence.incumbent == "base"
 
 
-def _not_shown(comparison: Comparison, rules: GateRules) -> str | None:
-    needed = rules.min_effect if comparison.against == "base" else 0.0
-    if comparison.low <= needed:
-        return f"{_named(comparison)} is not shown to be above {needed:g}"
-    if comparison.n_differing < LEAST_DIFFERING_CLUSTERS:
+def _is_told(evidence: Evidence, rail: Guardrail) -> bool:
+    pair = Pair(evidence.suite_of(rail), rail.metric, evidence.incumbent)
+    return evidence.lacks_champion(rail) or evidence.has(pair)
+
+
+def _guardrail(evidence: Evidence, rail: Guardrail) -> Condition:
+    pair = Pair(evidence.suite_of(rail), rail.metric, evidence.incumbent)
+    if evidence.lacks_champion(rail):
+        why = f"{pair.metric} on {pair.suite} is compared with a champion only, and there is none."
+        return Condition(kind="guardrail", suite=pair.suite, metric=pair.metric, blocks=False, sentence=why)
+    note = "" if evidence.can_block(rail) else f"it does not block: {_why_not(evidence, rail)}"
+    data = _gains(evidence, pair, rail.relative)
+    blocks = evidence.can_block(rail)
+    return not_worse(data, pair, rail.margin, GUARDRAIL_LEVEL, rail.relative, blocks, note)
+
+
+def _why_not(evidence: Evidence, rail: Guardrail) -> str:
+    return evidence.not_blocking.get(evidence.suite_of(rail), "the rules say so")
+
+
+def _interference(evidence: Evidence, rules: GateRules) -> list[Condition]:
+    """What the adapter would do in other lines' places; it blocks only where it serves there."""
+    served = {golden_set_of(line) for line in rules.serves}
+    found = []
+    for suite in sorted(served | set(evidence.interference)):
+        pair = Pair(suite, evidence.interference.get(suite, rules.primary_metric), evidence.incumbent)
+        if evidence.has(pair):
+            note = "" if suite in served else "it does not block: the adapter does not serve there"
+            data, margin = _gains(evidence, pair), rules.serves_margin
+            found.append(not_worse(data, pair, margin, GUARDRAIL_LEVEL, False, suite in served, note))
+    return found
+
+
+def _enough_clusters(primary: Condition, rules: GateRules) -> Condition:
+    missing = rules.minimum_clusters - primary.n_clusters
+    needed = f"{rules.minimum_clusters} are needed for a verdict"
+    said = f"{missing} fewer than the {rules.minimum_clusters} required" if missing > 0 else needed
+    return Condition(
+        kind="clusters",
+        suite=primary.suite,
+        metric=primary.metric,
+        estimate=primary.n_clusters,
+        limit=rules.minimum_clusters,
+        n_clusters=primary.n_clusters,
+        n_differing=primary.n_differing,
+        smallest_visible=primary.smallest_visible,
+        more_clusters=missing if missing > 0 else None,
+        holds=None if missing > 0 else True,
+        sentence=f"{primary.suite} has {primary.n_clusters} independent questions, {said}.",
+    )
+
+
+def _golden(evidence: Evidence, rules: GateRules) -> list[Condition]:
+    """The budget of the golden set; and, once it was renewed, how the candidate does on the questions that are new."""
+    if (status := evidence.golden) is None:
+        return []
+    budget = Condition(
+        kind="golden budget",
+        suite=evidence.suite,
+        metric=rules.primary_metric,
+        holds=None if status.spent else True,
+        sentence=_budget_sentence(evidence.suite, status),
+    )
+    if status.spent or not status.renewals:
+        return [budget]
+    pair = Pair(new_part(evidence.suite), rules.primary_metric, evidence.incumbent)
+    if not evidence.has(pair):
+        told = f"{evidence.suite} was renewed: score candidate and {evidence.incumbent} on its {len(status.new_rows)} "
+        told += "new questions alone, too; until then nobody is promoted."
+        return [budget, budget.model_copy(update={"suite": pair.suite, "holds": None, "sentence": told})]
+    fresh = not_worse(_gains(evidence, pair), pair, rules.tolerated_loss, GUARDRAIL_LEVEL)
+    holds = fresh.high is None or fresh.high >= 0  # 30 % of a set seldom proves a gain; it can refute one
+    note = "These questions were new when the set was renewed; shown to be worse on them, it would be rejected. "
+    return [
+        budget,
+        fresh.model_copy(update={"kind": "golden budget", "holds": holds, "sentence": note + fresh.sentence}),
+    ]
+
+
+def _budget_sentence(suite: str, status: GoldenStatus) -> str:
+    if status.decision is None:
         return (
-            f"{_named(comparison)} rests on {comparison.n_differing} clusters that differ, "
-            f"fewer than the {LEAST_DIFFERING_CLUSTERS} that could prove anything"
+            f"{suite} has served for {status.budget} decisions, its budget. Nobody is promoted on it until at least "
+            f"{100 * NEW_SHARE_NEEDED:.0f} % of its questions are new ({100 * status.share_new:.0f} % are); then "
+            "winner and incumbent are scored again on the new part."
         )
-    return None
+    rate = 100 * cumulative_false_promotion_rate(status.decision)
+    return (
+        f"This is decision {status.decision} of {status.budget} on {suite}: had every model so far been only as good "
+        f"as its incumbent, one of them would have been called better with a chance of at most {rate:.1f} %."
+    )
 
 
-def _floor_reasons(candidate: Sequence[RowScore], rules: GateRules) -> tuple[list[str], list[str]]:
-    """Floors that are surely missed, and floors that the candidate's rate misses within its interval."""
-    from ft_assets.evaluation.statistics import rate_interval  # numpy: see compare
-
-    below: list[str] = []
-    unsure: list[str] = []
-    for metric, floor in sorted(rules.floors.items()):
-        reached = rate(candidate, metric)
-        if reached >= floor:
-            continue
-        won, possible = zip(*(rate_of(row, metric) for row in candidate), strict=True)
-        interval = rate_interval(won, possible, [row.cluster_id for row in candidate])
-        reason = f"{metric} {reached:.3f} [{interval.low:.3f}, {interval.high:.3f}] is below its floor {floor:g}"
-        (below if interval.high < floor else unsure).append(reason)
-    return below, unsure
-
-
-def _named(comparison: Comparison) -> str:
-    return f"{comparison.metric} against {comparison.against}"
-
-
-def _told(comparison: Comparison, outcome: Outcome) -> str:
-    text = f"{comparison.difference:+.3f} [{comparison.low:.3f}, {comparison.high:.3f}] {_named(comparison)}"
-    if outcome == "promote":
-        return text
-    seen = comparison.smallest_visible
-    return f"{text}, could have seen {seen:.3f}" if seen is not None else f"{text}, without any spread to judge by"
+def _gains(evidence: Evidence, pair: Pair, relative: bool = False) -> Differences:
+    return gains(evidence.pairs[pair], pair.metric not in evidence.lower_is_better, relative)

@@ -57,7 +57,10 @@ class Metric:
 LARGEST_EXPONENT = 700.0
 
 
-def each(of_row: Callable[[EvalItem, Prediction], Points | None]) -> Callable[[Sequence[Answered]], list[Points | None]]:
+Measure = Callable[[Sequence[Answered]], list[Points | None]]
+
+
+def each(of_row: Callable[[EvalItem, Prediction], Points | None]) -> Measure:
     """A metric's `points` from a function of one row; it keeps that function's docstring."""
 
     def points(rows: Sequence[Answered]) -> list[Points | None]:

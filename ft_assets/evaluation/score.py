@@ -1,163 +1,141 @@
-"""From answers to numbers: four metrics per row, and their sums over any group of rows. Needs no model and no torch."""
+"""From answers to points: what every row won by every metric, and the figures of any group of rows. Needs no torch."""
 
-import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from ft_assets.errors import BadInput
-from ft_assets.evaluation.generate import EvalItem, Prediction
+from ft_assets.errors import BadInput, EvaluationIncomplete
+from ft_assets.evaluation.items import EvalItem
+from ft_assets.evaluation.metric import Answered, Metric, Points
+from ft_assets.evaluation.prediction import Prediction
 
-Grouping = Literal["task_type", "slice"]
-RATES = ("rouge_l", "exact_match", "token_accuracy")
-# The longest mean surprise that still has a finite perplexity; an untrained model of any vocabulary stays under 20.
-LARGEST_EXPONENT = 700.0
-WORD = re.compile(r"[^\W_]+")
+FACETS = ("task_type", "slice", "role", "reasoning_mode", "difficulty")
 
 
 @dataclass(frozen=True)
 class RowScore:
-    """One answered row. `answer_nll` in nats and `answer_tokens` belong to the reference, `n_tokens` to the answer."""
+    """One answered row. `facets` are what results are sliced by (FACETS), without those that the row does not name.
+    `points` are by metric name, without the metrics that do not apply to the row."""
 
     row_id: str
     cluster_id: str
-    task_type: str
-    slice: str
-    exact_match: float
-    rouge_l: float
-    answer_nll: float
-    answer_tokens: int
-    answer_tokens_right: int
-    n_tokens: int
-    seconds: float
+    facets: Mapping[str, str]
+    points: Mapping[str, Points]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The metrics of a group of rows. Rates are between 0 and 1; perplexity is 1 or more, and lower is better."""
+    """The figures of a group of rows by metric name, and over how many rows each was taken. Metrics that apply to none
+    of the rows are absent from both."""
 
     rows: int
     clusters: int
-    rouge_l: float
-    exact_match: float
-    token_accuracy: float
-    perplexity: float
-    tokens_per_answer: float
-    seconds_per_answer: float
+    figures: Mapping[str, float]
+    counted: Mapping[str, int]
 
 
-def exact_match(answer: str, reference: str) -> float:
-    """1.0 where both texts are the same after every run of whitespace became one space, else 0.0 (SQuAD's EM, without
-    its lower-casing and its dropping of articles and punctuation, which would hide errors in code)."""
-    return float(answer.split() == reference.split())
-
-
-class AnyScriptWords:
-    """Lower-cased words for `rouge_score`: what its own tokenizer gives for ASCII, and words of other scripts too,
-    which that one drops, so that a right answer in Chinese or Russian would score 0."""
-
-    def tokenize(self, text: str) -> list[str]:
-        return WORD.findall(text.lower())
-
-
-class RougeL:
-    """ROUGE-L F-measure, 0 to 1: with L the longest common subsequence of words, precision L / words of the answer and
-    recall L / words of the reference, F = 2PR / (P + R). Lin 2004, "ROUGE: A Package for Automatic Evaluation of
-    Summaries", section 3.1, as computed by the `rouge_score` library without stemming."""
-
-    def __init__(self) -> None:
-        from rouge_score.rouge_scorer import RougeScorer  # pulls in nltk: only when something is scored
-
-        self._scorer = RougeScorer(["rougeL"], tokenizer=AnyScriptWords())
-
-    def __call__(self, answer: str, reference: str) -> float:
-        """The F-measure. A reference without any word (only signs) has no subsequence: then exact match decides."""
-        if not WORD.search(reference):
-            return exact_match(answer, reference)
-        return float(self._scorer.score(target=reference, prediction=answer)["rougeL"].fmeasure)
-
-
-def perplexity(nll: float, tokens: int) -> float:
-    """exp(sum of the negative log-likelihoods in nats / number of reference tokens), over tokens and not over rows
-    (Jelinek et al. 1977). 1.0 is certainty; the size of the vocabulary is blind guessing."""
-    return math.exp(min(nll / tokens, LARGEST_EXPONENT))
-
-
-def score_rows(items: Sequence[EvalItem], predictions: Iterable[Prediction]) -> list[RowScore]:
-    """One score per item, ordered by row id.
+def answered_rows(items: Sequence[EvalItem], predictions: Iterable[Prediction]) -> list[Answered]:
+    """Every item that has an answer, with it, ordered by row id.
 
     Raises:
-        BadInput: an item has no prediction; generate again, the cached answers belong to another suite.
+        BadInput: an item or an answer stands twice, or an answer belongs to no item; the suite and the answers are not
+            of one evaluation.
     """
-    answered = {prediction.row_id: prediction for prediction in predictions}
-    missing = [item.row_id for item in items if item.row_id not in answered]
-    if missing:
+    by_id = {item.row_id: item for item in items}
+    answers: dict[str, Prediction] = {}
+    found = 0
+    for prediction in predictions:
+        answers[prediction.row_id] = prediction
+        found += 1
+    strange = answers.keys() - by_id.keys()
+    if len(by_id) < len(items) or len(answers) < found or strange:
         raise BadInput(
-            f"{len(missing)} of {len(items)} eval rows have no answer (first: {missing[0]}), so a mean over the others "
-            "would compare different questions. Materialize evaluation_report again; the answers are generated anew."
+            f"{len(items) - len(by_id)} eval rows and {found - len(answers)} answers stand twice, and {len(strange)} "
+            "answers belong to no row, so a row would count more than once or not at all. Give each row of a suite an "
+            "id of its own, and score the answers to this suite only."
         )
-    rouge_l = RougeL()
-    return [_score(item, answered[item.row_id], rouge_l) for item in sorted(items, key=lambda item: item.row_id)]
+    return [Answered(by_id[name], answers[name]) for name in sorted(answers)]
 
 
-def _score(item: EvalItem, prediction: Prediction, rouge_l: RougeL) -> RowScore:
-    return RowScore(
-        row_id=item.row_id,
-        cluster_id=item.cluster_id,
-        task_type=item.task_type,
-        slice=item.slice,
-        exact_match=exact_match(prediction.answer, item.reference),
-        rouge_l=rouge_l(prediction.answer, item.reference),
-        answer_nll=prediction.answer_nll,
-        answer_tokens=prediction.answer_tokens,
-        answer_tokens_right=prediction.answer_tokens_right,
-        n_tokens=prediction.n_tokens,
-        seconds=prediction.seconds,
-    )
-
-
-def rate_of(row: RowScore, metric: str) -> tuple[float, float]:
-    """(points won, points possible) of a row, so that a rate over rows is sum of the first / sum of the second.
+def score_rows(
+    items: Sequence[EvalItem],
+    predictions: Iterable[Prediction],
+    metrics: Sequence[Metric],
+    least_coverage: float = 1.0,
+) -> list[RowScore]:
+    """One score per answered item, ordered by row id; a metric looks at all rows at once, so it may run them together.
 
     Raises:
-        BadInput: the metric is no rate; use one of `RATES`.
+        EvaluationIncomplete: less than `least_coverage` (0 to 1) of the items have an answer. Whoever asks for less
+            than all has to say what is missing.
+        BadInput: see `answered_rows`; or a metric gave another number of points than there are rows.
     """
-    if metric == "token_accuracy":
-        return float(row.answer_tokens_right), float(row.answer_tokens)
-    if metric not in RATES:
-        raise BadInput(f"{metric!r} is not a rate between 0 and 1, so it cannot be compared as one: use {RATES}.")
-    return float(getattr(row, metric)), 1.0
+    rows = answered_rows(items, predictions)
+    if len(rows) < least_coverage * len(items):
+        answered = {row.item.row_id for row in rows}
+        first = min(item.row_id for item in items if item.row_id not in answered)
+        raise EvaluationIncomplete(
+            f"{len(items) - len(rows)} of {len(items)} eval rows have no answer (first: {first}), so a mean over the "
+            "others would compare different questions. Materialize evaluation_report again; only what is missing is "
+            "generated."
+        )
+    points = {metric.name: _points(metric, rows) for metric in metrics}
+    return [_score(row, {name: its[place] for name, its in points.items()}) for place, row in enumerate(rows)]
 
 
-def rate(rows: Iterable[RowScore], metric: str) -> float:
-    """The rate of a group, 0 to 1: mean over rows for ROUGE-L and exact match, over reference tokens for token
-    accuracy (the share of reference tokens that the model ranks first when the tokens before are given)."""
-    won, possible = zip(*(rate_of(row, metric) for row in rows), strict=True)
-    return math.fsum(won) / math.fsum(possible)
-
-
-def summarize(rows: Sequence[RowScore]) -> Summary:
-    """The metrics of these rows.
+def summarize(rows: Sequence[RowScore], metrics: Sequence[Metric], answered: Sequence[Answered] = ()) -> Summary:
+    """The figures of these rows. A metric with `of_group` takes its figure from `answered`, which may hold more rows;
+    without them it has none.
 
     Raises:
         BadInput: there are no rows; an average of nothing would look like a result.
     """
     if not rows:
         raise BadInput("There are no rows to summarize. Look at the coverage gaps of train_eval_split: its eval side.")
+    wanted = {row.row_id for row in rows}
+    theirs = [row for row in answered if row.item.row_id in wanted]
+    figures = {metric.name: _figure(metric, rows, theirs) for metric in metrics}
+    known = {name: figure for name, figure in figures.items() if figure is not None}
     return Summary(
         rows=len(rows),
         clusters=len({row.cluster_id for row in rows}),
-        rouge_l=rate(rows, "rouge_l"),
-        exact_match=rate(rows, "exact_match"),
-        token_accuracy=rate(rows, "token_accuracy"),
-        perplexity=perplexity(math.fsum(row.answer_nll for row in rows), sum(row.answer_tokens for row in rows)),
-        tokens_per_answer=sum(row.n_tokens for row in rows) / len(rows),
-        seconds_per_answer=math.fsum(row.seconds for row in rows) / len(rows),
+        figures=known,
+        counted={name: sum(_counts(row.points.get(name)) for row in rows) for name in known},
     )
 
 
-def summarize_by(rows: Sequence[RowScore], grouping: Grouping) -> Mapping[str, Summary]:
-    """The metrics of every task type or of every slice, ordered by name."""
-    names = sorted({getattr(row, grouping) for row in rows})
-    return {name: summarize([row for row in rows if getattr(row, grouping) == name]) for name in names}
+def summarize_by(
+    rows: Sequence[RowScore], facet: str, metrics: Sequence[Metric], answered: Sequence[Answered] = ()
+) -> dict[str, Summary]:
+    """The figures of every value of a facet (FACETS), ordered by it; rows that do not name it are left out."""
+    values = sorted({row.facets[facet] for row in rows if facet in row.facets})
+    return {
+        value: summarize([row for row in rows if row.facets.get(facet) == value], metrics, answered) for value in values
+    }
+
+
+def _points(metric: Metric, rows: Sequence[Answered]) -> list[Points | None]:
+    points = metric.points(rows)
+    if len(points) != len(rows):
+        raise BadInput(
+            f"The metric {metric.name} gave {len(points)} points for {len(rows)} rows, so nobody can tell whose they "
+            "are. Let it give one entry per row, None where it does not apply."
+        )
+    return points
+
+
+def _score(row: Answered, points: Mapping[str, Points | None]) -> RowScore:
+    item = row.item
+    facets = {name: value for name in FACETS if (value := getattr(item, name))}
+    return RowScore(
+        item.row_id, item.cluster_id, facets, {name: each for name, each in points.items() if each is not None}
+    )
+
+
+def _figure(metric: Metric, rows: Sequence[RowScore], answered: Sequence[Answered]) -> float | None:
+    if metric.of_group is not None:
+        return metric.of_group(answered) if answered else None
+    return metric.figure(row.points.get(metric.name) for row in rows)
+
+
+def _counts(points: Points | None) -> bool:
+    return points is not None and points.possible > 0

@@ -1,26 +1,29 @@
-"""Suites of questions, and the answers that were already given to them."""
+"""Suites of questions: what a model is asked, and with which system prompts."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
-from ft_assets.compute import use_available_cores
-from ft_assets.evaluation.generate import (
-    EvalItem,
-    Prediction,
-    decoding_digest,
-    predict,
-    prediction_key,
-    suite_digest,
-)
-from ft_assets.lake import Lake
+from ft_assets.evaluation.items import EvalItem, Expected, suite_digest
 from ft_assets.records import Message
 from ft_assets.system_prompts import SystemPrompt
 
+Kind = Literal["snapshot", "golden", "general", "interference", "own"]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Named questions. `digest` is their identity with the system prompts, whatever their order."""
+
+    name: str
+    kind: Kind
+    items: tuple[EvalItem, ...]
+    system_prompt: SystemPrompt
+    digest: str
+
 
 class GoldenLike(Protocol):
-    """A row of a golden set."""
+    """A row of a golden set. `role`, `reasoning_mode`, `difficulty` and `expected` are read where a row has them."""
 
     @property
     def id(self) -> str: ...
@@ -35,7 +38,7 @@ class GoldenLike(Protocol):
 
 
 class SnapshotLike(Protocol):
-    """A row of a snapshot's eval side."""
+    """A row of a snapshot's eval side. `difficulty` is read where a row has it."""
 
     @property
     def example_id(self) -> str: ...
@@ -51,9 +54,45 @@ class SnapshotLike(Protocol):
     def messages(self) -> Sequence[Message]: ...
 
 
+def suite_of(name: str, kind: Kind, items: Iterable[EvalItem], system_prompt: SystemPrompt) -> Suite:
+    """The items as a suite, ordered by row id."""
+    ordered = tuple(sorted(items, key=lambda item: item.row_id))
+    return Suite(name, kind, ordered, system_prompt, suite_digest(ordered, system_prompt))
+
+
+def golden_suite(rows: Iterable[GoldenLike], system_prompt: SystemPrompt, role: str | None = None) -> Suite:
+    """The line's frozen golden set; `role` is whose prompt a row is asked with that names none."""
+    return suite_of("golden set", "golden", golden_items(rows, role), system_prompt)
+
+
+def snapshot_suite(rows: Iterable[SnapshotLike], system_prompt: SystemPrompt) -> Suite:
+    """The eval side of the snapshot that the candidate learned from."""
+    return suite_of("snapshot eval side", "snapshot", snapshot_items(rows), system_prompt)
+
+
+def interference_suite(
+    line: str, rows: Iterable[GoldenLike], system_prompt: SystemPrompt, role: str | None = None
+) -> Suite:
+    """The golden set of another line, asked with that line's system prompts: this adapter in its place."""
+    return suite_of(f"golden set of {line}", "interference", golden_items(rows, role), system_prompt)
+
+
 def golden_items(rows: Iterable[GoldenLike], role: str | None = None) -> list[EvalItem]:
-    """The golden set as questions, with the slices that its file names; `role` is whose prompt they are asked with."""
-    return [EvalItem(row.id, row.cluster_id, row.task_type, row.slice, tuple(row.messages), role) for row in rows]
+    """A golden set as questions, with the slices that its file names."""
+    return [
+        EvalItem(
+            row_id=row.id,
+            cluster_id=row.cluster_id,
+            task_type=row.task_type,
+            slice=row.slice,
+            messages=tuple(row.messages),
+            role=getattr(row, "role", None) or role,
+            reasoning_mode=getattr(row, "reasoning_mode", None),
+            difficulty=getattr(row, "difficulty", None),
+            expected=getattr(row, "expected", None) or Expected(),
+        )
+        for row in rows
+    ]
 
 
 def snapshot_items(rows: Iterable[SnapshotLike]) -> list[EvalItem]:
@@ -67,33 +106,7 @@ def snapshot_items(rows: Iterable[SnapshotLike]) -> list[EvalItem]:
             messages=tuple(row.messages),
             role=row.role,
             reasoning_mode=row.reasoning_mode,
+            difficulty=getattr(row, "difficulty", None),
         )
         for row in rows
     ]
-
-
-def answered(
-    lake: Lake,
-    model_digest: str,
-    base_dir: Path,
-    adapter_dir: Path | None,
-    items: Sequence[EvalItem],
-    system_prompt: SystemPrompt,
-    max_new_tokens: int,
-    on_progress: Callable[[int, int], None],
-) -> list[Prediction]:
-    """The model's answers to all items, from the table `predictions` where they are, otherwise generated and kept."""
-    import polars as pl
-
-    use_available_cores()  # before anything below imports torch
-    suite = suite_digest(items, system_prompt)
-    key = prediction_key(model_digest, suite, decoding_digest(max_new_tokens))
-    if lake.exists("predictions"):
-        kept = lake.scan("predictions", {"key": [key]}).collect()
-        if kept.height == len(items):
-            return sorted((Prediction(**row) for row in kept.to_dicts()), key=lambda prediction: prediction.row_id)
-    predictions = predict(
-        base_dir, adapter_dir, items, system_prompt, max_new_tokens, on_progress, model_digest=model_digest
-    )
-    lake.replace("predictions", pl.DataFrame([asdict(prediction) for prediction in predictions]), {"key": [key]})
-    return predictions

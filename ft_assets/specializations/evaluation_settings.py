@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from ft_assets.evaluation.metric_name import MetricName
+
 FROZEN = ConfigDict(frozen=True, extra="forbid")
 PROJECT_ROOT = "project_root"  # key of the validation context: what relative paths are relative to
 IN_LAKE = "lake:"
@@ -77,7 +79,7 @@ class Evaluation(BaseModel):
         description="Freezes the golden set: another content is refused. Print it with sha256sum.",
     )
     max_new_tokens: int = Field(default=128, ge=1, le=8192, description="Longest answer that is generated.")
-    metrics: Annotated[tuple[str, ...], AfterValidator(_said_once)] = Field(
+    metrics: Annotated[tuple[MetricName, ...], AfterValidator(_said_once)] = Field(
         default=(), description="Beside those that the tasks of a suite bring with them; see docs/evaluation.md."
     )
     suites: tuple[OwnSuite, ...] = Field(default=(), description="Files of one's own, reported each by its name.")

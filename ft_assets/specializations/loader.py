@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from ft_assets.errors import BadConfiguration
 from ft_assets.specializations.evaluation_settings import PROJECT_ROOT
+from ft_assets.specializations.gate_check import gate_problem
 from ft_assets.specializations.older_form import in_todays_form
 from ft_assets.specializations.specialization import Specialization
 from ft_assets.training.recipe_words import allowed, meant, shown
@@ -48,6 +49,9 @@ def load_specializations(directory: Path, project_root: Path) -> dict[str, Speci
             problems.append(f"{path.name}: name: {spec.name!r} is already the name of {home[spec.name].name}")
         home.setdefault(spec.name, path)
         loaded[spec.name] = spec
+    if not problems:
+        found = {name: gate_problem(spec, loaded) for name, spec in loaded.items()}
+        problems = [f"{home[name].name}: gate: {problem}" for name, problem in found.items() if problem]
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise BadConfiguration(

@@ -9,8 +9,9 @@ from ft_assets.dataset.rules import Rules
 from ft_assets.dataset.select import Selector
 from ft_assets.dataset.split import SplitFractions
 from ft_assets.errors import BadConfiguration
-from ft_assets.evaluation.gate import GateRules
+from ft_assets.evaluation.gate_rules import GateRules
 from ft_assets.specializations.evaluation_settings import FROZEN, Evaluation
+from ft_assets.specializations.release_settings import Release
 from ft_assets.system_prompts import SystemPrompts
 from ft_assets.training.catalogue import resolve
 from ft_assets.training.recipe import Recipe
@@ -34,12 +35,27 @@ def _known_base_model(value: object) -> object:
 BaseModelChoice = Annotated[str | dict[str, Any], BeforeValidator(_known_base_model)]
 
 
+class Drift(BaseModel):
+    """When falling ratings of the champion's answers are a reason to train before the number of new rows is one."""
+
+    model_config = FROZEN
+    least_fall: float = Field(default=0.3, gt=0, le=4, description="Points on 1 to 5, against the ratings before.")
+    window_days: int = Field(default=7, ge=1, le=365, description="The last days, which are compared with all before.")
+    least_ratings: int = Field(default=50, ge=2, description="Rated answers that each of both must have.")
+
+
 class Trigger(BaseModel):
     """When the sensor starts a run."""
 
     model_config = FROZEN
     new_examples: int = Field(default=100, ge=1, description="New train rows since the last snapshot that trained.")
     minimum_examples: int = Field(default=100, ge=1, description="Train rows in all below which nothing is trained.")
+    cooldown_hours: float | None = Field(default=None, gt=0, description="Least hours from one training to the next.")
+    runs_per_month: int | None = Field(
+        default=None, ge=1, description="Runs of a calendar month (UTC), failed ones too."
+    )
+    dollars_per_month: float | None = Field(default=None, gt=0, description="What they may cost in all.")
+    drift: Drift | None = Field(default=None, description="Also train when the champion's ratings fall.")
 
 
 class Compute(BaseModel):
@@ -80,6 +96,7 @@ class Specialization(BaseModel):
     trigger: Trigger = Field(default_factory=Trigger)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     gate: GateRules = GateRules.model_validate({})
+    release: Release = Field(default_factory=Release)
     system_prompt: SystemPrompts = SystemPrompts()
     compute: Compute = Field(default_factory=Compute)
 

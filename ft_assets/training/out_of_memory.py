@@ -13,42 +13,22 @@ At a micro-batch of 1 gradient checkpointing goes on: the same numbers, a third 
 that would not change the task. Rows are never cut; the error names the `max_length` that would fit.
 """
 
-import ctypes
-import gc
 import logging
-import platform
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ft_assets.errors import TooLittleMemory
+from ft_assets.memory_errors import forget, free_memory, is_out_of_memory
 from ft_assets.training.distribution import processes
 from ft_assets.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-# What torch says in a plain RuntimeError: its CPU allocator, CUDA's libraries, C++, the kernel (ENOMEM).
-SAID_BY_TORCH = (
-    *("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory", "CUDA out of memory"),
-    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "cudaErrorMemoryAllocation", "std::bad_alloc"),
-    *("Cannot allocate memory", "CUDA error: out of memory"),
-    # oneDNN, whose products need a workspace; it says no more than this
-    *("could not create a primitive", "could not create a memory", "could not execute a primitive"),
-)
 # How far the arithmetic of memory.py may be from a measured peak.
 MAY_ERR = {"cpu": 1.3, "cuda": 1.15}
 PROCESS_STATUS = Path("/proc/self/status")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on a GPU or in main memory."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError | OSError) and any(words in str(error) for words in SAID_BY_TORCH)
 
 
 def lowered(recipe: Recipe) -> tuple[Recipe, str] | None:
@@ -72,6 +52,27 @@ def lowered(recipe: Recipe) -> tuple[Recipe, str] | None:
     return recipe.model_copy(update=changed), f"{recipe.objective} ran out of memory: {told}."
 
 
+def lowered_by(recipe: Recipe, times: int) -> tuple[Recipe, list[str]]:
+    """The stage as it is after `times` lowerings, and their sentences: what earlier attempts died of before they spoke.
+
+    Raises:
+        TooLittleMemory: nothing was left to lower before that.
+    """
+    told: list[str] = []
+    for _ in range(times):
+        smaller = lowered(recipe)
+        if smaller is None:
+            raise TooLittleMemory(
+                f"out_of_memory: {recipe.objective} was killed for want of memory {times} times, and has no smaller "
+                f"form than per_device_train_batch_size {recipe.per_device_train_batch_size} with "
+                "gradient_checkpointing. Raise compute.memory of the line, or use method qlora, a lower r, a shorter "
+                "max_length or a smaller base model."
+            )
+        recipe, sentence = smaller
+        told.append(sentence)
+    return recipe, told
+
+
 def with_less_memory(
     recipe: Recipe,
     attempt: Callable[[Recipe], Result],
@@ -92,7 +93,7 @@ def with_less_memory(
         found, error = _tried(attempt, recipe)
         if error is None:
             return found[0], recipe, told
-        _let_go()
+        free_memory()
         smaller = lowered(recipe)
         if smaller is None or processes() > 1:
             message = _message(recipe, error, smaller, fitting_length)
@@ -171,24 +172,8 @@ def _tried(attempt: Callable[[Recipe], Result], recipe: Recipe) -> tuple[list[Re
         if not is_out_of_memory(error):
             raise
         words = (str(error) or type(error).__name__).splitlines()[0]
-        _clear(error)
+        forget(error)
         return [], words
-
-
-def _clear(error: BaseException | None) -> None:
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
-
-
-def _let_go() -> None:
-    import torch
-
-    gc.collect()  # a trainer, its model and its callbacks hold each other
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    elif platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)  # its heap would keep a third of what the attempt had
 
 
 def _message(recipe: Recipe, said: str, smaller: Any, fitting: Callable[[Recipe], int | None]) -> str:

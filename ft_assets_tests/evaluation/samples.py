@@ -1,39 +1,49 @@
 """Made-up evaluation records that several tests of this folder use."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ft_assets.evaluation.generate import EvalItem, Prediction
+from ft_assets.evaluation.items import EvalItem, Expected
+from ft_assets.evaluation.metric import Answered, Points
+from ft_assets.evaluation.prediction import Prediction
 from ft_assets.evaluation.score import RowScore
 from ft_assets.records import Message
 
 
-def item(row_id: str, prompt: str = "Say it.", reference: str = "one two three", **fields: str) -> EvalItem:
-    """An eval item in a cluster of its own."""
-    messages = (Message(role="user", content=prompt), Message(role="assistant", content=reference))
-    return EvalItem(
-        row_id, fields.get("cluster_id", row_id), fields.get("task_type", "t"), fields.get("slice", "s"), messages
-    )
+def item(
+    row_id: str,
+    prompt: str = "Say it.",
+    reference: str = "one two three",
+    *,
+    tool_calls: str | None = None,
+    expected: Expected | None = None,
+    **fields: str,
+) -> EvalItem:
+    """An eval item in a cluster of its own; `fields` are fields of EvalItem."""
+    answer = Message(role="assistant", content=reference, tool_calls=tool_calls)
+    own = {"cluster_id": row_id, "task_type": "t", "slice": "s", **fields}
+    messages = (Message(role="user", content=prompt), answer)
+    return EvalItem(row_id, messages=messages, expected=expected or Expected(), **own)
 
 
-def prediction(row_id: str, answer: str = "one two three", **fields) -> Prediction:
+def prediction(row_id: str, answer: str = "one two three", **fields: Any) -> Prediction:
     """A plausible prediction for a reference of four tokens."""
-    values = {
-        "key": "k",
-        "model_digest": "m",
-        "suite_digest": "suite",
-        "row_id": row_id,
-        "answer": answer,
-        "n_tokens": 3,
-    }
-    numbers = {"answer_nll": 2.0, "answer_tokens": 4, "answer_tokens_right": 3, "seconds": 0.5}
-    return Prediction(**{**values, **numbers, **fields})
+    names = {"model_digest": "m", "setting_digest": "setting", "prompt_digest": "prompt", "row_id": row_id}
+    numbers = {"n_tokens": 3, "cut_off": False, "seconds": 0.5}
+    likelihood = {"answer_nll": 2.0, "answer_tokens": 4, "answer_tokens_right": 3}
+    return Prediction(**{**names, "answer": answer, **numbers, **likelihood, **fields})
 
 
-def row(row_id: str, rouge_l: float, **fields) -> RowScore:
-    """A scored row in a cluster of its own."""
-    values = {"row_id": row_id, "cluster_id": row_id, "task_type": "t", "slice": "s", "exact_match": 0.0}
-    numbers = {"answer_nll": 2.0, "answer_tokens": 4, "answer_tokens_right": 3, "n_tokens": 3, "seconds": 0.5}
-    return RowScore(**{**values, **numbers, "rouge_l": rouge_l, **fields})
+def answered(row_id: str, answer: str, reference: str, **fields: Any) -> Answered:
+    """A row with its answer; `fields` are those of `item`."""
+    return Answered(item(row_id, reference=reference, **fields), prediction(row_id, answer))
+
+
+def row(row_id: str, rouge_l: float, points: Mapping[str, Points] | None = None, **fields: str) -> RowScore:
+    """A scored row in a cluster of its own; `points` beside ROUGE-L's, `fields` are cluster_id and facets."""
+    facets = {"task_type": "t", "slice": "s", **fields}
+    cluster_id = facets.pop("cluster_id", row_id)
+    return RowScore(row_id, cluster_id, facets, {"rouge_l": Points(rouge_l, 1.0), **(points or {})})
 
 
 def rows(values: Sequence[float]) -> list[RowScore]:

@@ -1,130 +1,239 @@
 import json
+import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from ft_assets.errors import EvaluationIncomplete
-from ft_assets.evaluation.gate import GateRules, decide
-from ft_assets.evaluation.report import ReportFacts, Suite, suite_of, write_report
+from ft_assets.evaluation.blind_verdicts import BlindResult
+from ft_assets.evaluation.report import describe, interference_row, write_report
+from ft_assets.evaluation.suites import suite_of
+from ft_assets_tests.evaluation.report_samples import RULES, SHARES, a_suite, facts_of, full_facts, scored
 from ft_assets_tests.evaluation.samples import item, prediction
 
-WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
-HOSTILE = "```\n# not a heading\n| a | b |\n</details><script>alert(1)</script>\x1b[31m\u202e"
+pytestmark = pytest.mark.slow  # matplotlib, scipy and rouge_score are imported
+
+SIDES = ("candidate", "champion", "base")
+HOSTILE = "```\n# not a heading\n| a | b |\n</pre></details><script>alert(1)</script>\x1b[31m\u202e{{ 7 * 7 }}"
 
 
-def answered(share_right: float, seed: int, count: int, digest: str):
-    """Answers of which about this share is right; a wrong one keeps half of the words."""
-    right = np.random.default_rng(seed).random(count) < share_right
-    return [
-        prediction(
-            f"r{i:03d}", " ".join(WORDS if right[i] else WORDS[:5]), model_digest=digest, answer_nll=2.0 - right[i]
-        )
-        for i in range(count)
-    ]
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report in which every section has something to tell."""
+    folder = tmp_path_factory.mktemp("report")
+    write_report(folder, full_facts())
+    return folder
 
 
-def a_suite(count: int = 60, champion: bool = True) -> Suite:
-    items = [
-        item(f"r{i:03d}", f"Question {i}", " ".join(WORDS), task_type=f"task {i % 2}", slice=f"slice {i % 4 // 3}")
-        for i in range(count)
-    ]
-    predictions = {"candidate": answered(0.9, 1, count, "new"), "base": answered(0.1, 2, count, "base")}
-    if champion:
-        predictions["champion"] = answered(0.6, 3, count, "old")
-    return suite_of("golden", "suite", items, predictions)
+def test_the_first_screen_answers_what_a_stranger_asks(folder: Path):
+    opening = (folder / "report.md").read_text().split("\n## ")[0]
+    assert opening.startswith("# qa-engineer: promote\n\n**The new model is better, and may replace what is in use.**")
+    for said in (
+        "**What was tested:** A language model for the role qa-engineer",
+        "**Against what:** The model in use",
+        "60 questions that the model never saw, kept apart to judge models (golden set), all of them independent",
+        "the share of answers that are equal to the expected one",
+        "95 % certain",
+        "would have been found four times in five",
+        "**What to do next:** Nothing has to be done",
+        "trained again with another random seed",
+    ):
+        assert said in opening, said
 
 
-def facts_of(suite: Suite, rules: GateRules | None = None) -> ReportFacts:
-    rules = rules or GateRules()
-    verdict = decide(suite.scores["candidate"], suite.scores["base"], suite.scores.get("champion"), rules)
-    models = {side: f"{side}-digest" for side in suite.scores}
-    decoding = {"method": "greedy", "max_new_tokens": 64}
-    return ReportFacts("qa-engineer", models, "snap", "recipe", rules, verdict, "golden", [suite], decoding)
+def test_every_promised_section_is_in_both_pages(folder: Path):
+    pages = [(folder / "report.md").read_text(), (folder / "report.html").read_text()]
+    for title in (
+        "What had to hold",
+        "Suite: golden set (decides)",
+        "The differences in one picture",
+        "Is training worth it?",
+        "By role, task, reasoning mode and difficulty",
+        "Interference with other roles",
+        "Suite: general ability",
+        "The most improved answers",
+        "The most worsened answers",
+        "What people say who do not know which is which",
+        "Cost, tokens and speed",
+        "judge",
+        "Preferences",
+        "Contamination",
+        "What this report cannot say",
+        "Where it comes from",
+    ):
+        assert all(title in page for page in pages), title
 
 
-def test_the_report_opens_with_a_verdict_that_needs_no_glossary(tmp_path: Path):
-    write_report(tmp_path, facts_of(a_suite()))
-    opening = (tmp_path / "report.md").read_text().splitlines()
-    assert opening[0] == "# qa-engineer: promote"
-    assert opening[2] == "**The new model is better, and may replace what is in use.**"
-    assert "60 questions that training never saw" in opening[4]
-    assert "the model in use has" in opening[4]
+def test_every_figure_stands_with_its_interval_and_the_smallest_difference_that_could_be_seen(folder: Path):
+    report = json.loads((folder / "report.json").read_text())
+    suite = report["suites"]["golden set"]
+    for metric, by_side in suite["figures"].items():
+        for side in SIDES:
+            figure = by_side[side]
+            assert figure["low"] <= figure["figure"] <= figure["high"], (metric, side)
+    assert all(d["low"] <= d["estimate"] <= d["high"] and d["smallest_visible"] for d in suite["differences"])
+    assert {d["against"] for d in suite["differences"]} == set(suite["sides"]) - {"candidate"}
+    right = [row["points"]["candidate"]["exact_match"][0] for row in suite["rows"]]
+    assert suite["figures"]["exact_match"]["candidate"]["figure"] == pytest.approx(sum(right) / 60)
 
 
-def test_a_candidate_that_learned_from_preferences_shows_its_margin_and_others_do_not(tmp_path: Path):
-    plain = facts_of(a_suite())
-    write_report(tmp_path, replace(plain, preferences={"preference margin": 1.5}))
-    assert "- preference margin: 1.500" in (tmp_path / "report.md").read_text()
-    assert json.loads((tmp_path / "report.json").read_text())["preferences"] == {"preference margin": 1.5}
-    assert "preferences" not in write_report(tmp_path, plain)
-    assert "## Preferences" not in (tmp_path / "report.md").read_text()
+def test_cost_speed_and_batches_are_told(folder: Path):
+    page = unescape((folder / "report.md").read_text())
+    assert "| training | 1,830.0 | 1,830.0 | 1,430,000 | 1.2700 |" in page
+    assert "| answers of the candidate | 41.0 | – | – | – |" in page
+    assert "1 of 32 answers came out differently" in page
+    assert "| model in use | 0.5 | 0.5 | 2 |" in page
+    assert "near copy: 19 of 20" in page
 
 
-def test_a_held_candidate_is_told_what_could_have_been_seen(tmp_path: Path):
-    write_report(tmp_path, facts_of(a_suite(count=20)))
-    page = (tmp_path / "report.md").read_text()
-    assert page.startswith("# qa-engineer: hold")
-    assert "30 fewer than the 50 required" in page
-    assert "would have been seen" in page
+def test_a_judges_preference_stands_with_its_position_bias(folder: Path):
+    page = unescape((folder / "report.md").read_text())
+    bias = json.loads((folder / "report.json").read_text())["judge"]["position_bias"]
+    assert f"| position bias | {100 * bias['estimate']:+.1f} points [{100 * bias['low']:+.1f}, " in page
+    assert "cached" not in page
 
 
-def test_the_json_holds_every_number_and_the_evidence_row_by_row(tmp_path: Path):
-    report = write_report(tmp_path, facts_of(a_suite()))
-    assert json.loads((tmp_path / "report.json").read_text()) == report
-    suite = report["suites"]["golden"]
-    assert len(suite["rows"]) == 60
-    assert {(c["against"], c["metric"]) for c in suite["comparisons"]} == {
-        (side, metric) for side in ("base", "champion") for metric in ("rouge_l", "exact_match", "token_accuracy")
+def test_slices_show_their_sizes_and_an_anecdote_is_called_one(folder: Path):
+    slices = {(part["by"], part["name"]): part for part in json.loads((folder / "report.json").read_text())["slices"]}
+    assert {by for by, _ in slices} == {"task_type", "role", "reasoning_mode", "difficulty"}
+    assert slices["difficulty", "hard"]["clusters"] == 3
+    page = (folder / "report.md").read_text()
+    assert "3 (3, an anecdote: below 10)" in page
+    assert "too few independent questions to say anything about difficulty hard (3)" in page
+
+
+def test_a_slice_is_called_worse_only_when_holm_says_so():
+    good = a_suite(200, {"candidate": 1.0, "champion": 1.0, "base": 0.0})
+    broken = {row.row_id for row in good.scores["candidate"] if row.facets["role"] == "developer"}
+    answers = dict(good.predictions)
+    answers["candidate"] = [replace(p, answer="no") if p.row_id in broken else p for p in answers["candidate"]]
+    slices = describe(facts_of(scored(good.suite, answers)))["slices"]
+    assert {part["name"] for part in slices if part["worse"]} >= {"developer"}
+    assert "qa-engineer" not in {part["name"] for part in slices if part["worse"]}
+    equal = describe(facts_of(a_suite(200, {"candidate": 0.5, "champion": 0.5, "base": 0.1})))["slices"]
+    assert not any(part["worse"] for part in equal)
+
+
+def test_interference_is_a_matrix_with_other_lines_rows(folder: Path):
+    report = json.loads((folder / "report.json").read_text())
+    assert {(cell["of"], cell["against"]) for cell in report["interference"]} == {
+        ("devops", "base"),
+        ("devops", "champion"),
     }
-    assert suite["perplexity_ratios"]["base"]["high"] < 1
-    assert set(suite["by_task"]) == {"task 0", "task 1"}
-    assert report["verdict"]["summary"].startswith("promote: +")
+    assert interference_row(report)["devops"] < -0.3
+    assert (folder / "interference.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_same_facts_give_the_same_bytes(tmp_path: Path):
-    for folder in ("one", "two"):
-        write_report(tmp_path / folder, facts_of(a_suite()))
-    names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert names == ["differences.png", "metrics.png", "report.json", "report.md"]
+def test_the_same_facts_give_the_same_bytes(folder: Path, tmp_path: Path):
+    write_report(tmp_path, full_facts())
+    names = sorted(path.name for path in folder.iterdir())
+    assert [name for name in names if not name.startswith("blind-s")] == [
+        "blind-key.json", "forest.png", "interference.png", "metrics.png", "report.html", "report.json", "report.md"
+    ]  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
     for name in names:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+        assert (folder / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
-def test_the_most_improved_and_most_worsened_answers_stand_side_by_side(tmp_path: Path):
-    report = write_report(tmp_path, facts_of(a_suite()))
-    changes = {direction: [e["change"] for e in shown] for direction, shown in report["examples"].items()}
-    assert len(changes["improved"]) == len(changes["worsened"]) == 3
-    assert min(changes["improved"]) > 0 > max(changes["worsened"])
-    assert all("champion" in shown for shown in report["examples"]["improved"])
-    page = (tmp_path / "report.md").read_text()
-    assert page.index("### Most improved") < page.index("### Most worsened")
+def test_ten_most_improved_and_worsened_answers_stand_side_by_side():
+    suite = a_suite(200, {"candidate": 0.5, "champion": 0.5, "base": 0.5})
+    examples = describe(facts_of(suite))["examples"]
+    assert len(examples["improved"]) == len(examples["worsened"]) == 10
+    assert all(e["change"] == 1 and e["candidate"] == e["reference"] for e in examples["improved"])
+    assert all(e["change"] == -1 and e["champion"] == e["reference"] for e in examples["worsened"])
 
 
-def test_without_a_champion_the_base_stands_beside(tmp_path: Path):
-    report = write_report(tmp_path, facts_of(a_suite(champion=False)))
+def test_variants_of_one_question_do_not_fill_the_list():
+    suite = a_suite(200, {"candidate": 1.0, "champion": 0.0, "base": 0.0}, cluster_size=10)
+    cluster = {one.row_id: one.cluster_id for one in suite.items}
+    improved = describe(facts_of(suite))["examples"]["improved"]
+    assert len({cluster[e["row_id"]] for e in improved}) == 10
+
+
+def test_a_held_candidate_is_told_what_is_missing(tmp_path: Path):
+    write_report(tmp_path, facts_of(a_suite(20)))
+    opening = (tmp_path / "report.md").read_text().split("\n## ")[0]
+    assert opening.startswith("# qa-engineer: hold")
+    assert "30 fewer than the 50 required" in opening
+    assert int(re.search(r"About (\d+) more independent questions would decide", opening)[1]) >= 30
+
+
+def test_a_worse_candidate_is_rejected_in_plain_words(tmp_path: Path):
+    report = write_report(tmp_path, facts_of(a_suite(100, {"candidate": 0.1, "champion": 0.9, "base": 0.1})))
+    assert report["verdict"]["outcome"] == "reject"
+    assert "**The new model is not good enough, and is not used.**" in (tmp_path / "report.md").read_text()
+
+
+def test_without_a_champion_the_base_is_the_opponent():
+    report = describe(facts_of(a_suite(shares={"candidate": 0.9, "base": 0.1, "nearest_answer": 0.2})))
     assert all("base" in shown for shown in report["examples"]["improved"])
     assert any("No model of this line is in use yet" in gap for gap in report["not_measured"])
 
 
-def test_hostile_text_stays_text(tmp_path: Path):
-    items = [item(f"r{i}", HOSTILE, HOSTILE, task_type="a|b\n# c", slice="<b>") for i in range(60)]
-    predictions = {
-        side: [prediction(f"r{i}", HOSTILE * (side == "base")) for i in range(60)] for side in ("base", "candidate")
-    }
-    write_report(tmp_path, facts_of(suite_of("golden", "s", items, predictions)))
+def test_an_evaluation_that_did_not_finish_says_that_there_is_no_result(tmp_path: Path):
+    suite = a_suite(60)
+    answers = dict(suite.predictions) | {"candidate": suite.predictions["candidate"][:30]}
+    missing = {"candidate": {f"r{i:03d}": "out of memory" for i in range(30, 60)}}
+    report = write_report(tmp_path, facts_of(scored(suite.suite, answers, missing=missing)))
+    assert report["verdict"]["outcome"] == "not evaluated"
     page = (tmp_path / "report.md").read_text()
+    assert "There is no result." in page.split("\n## ")[0]
+    assert "new model: 30 of 60 questions without an answer (out of memory: 30)" in page
+
+
+def test_a_model_that_answered_nothing_still_gets_a_report(tmp_path: Path):
+    suite = a_suite(60)
+    report = write_report(tmp_path, facts_of(scored(suite.suite, dict(suite.predictions) | {"candidate": []})))
+    assert report["verdict"]["outcome"] == "not evaluated"
+    assert report["blind_sample"] is None
+
+
+def test_a_metric_that_counts_otherwise_on_one_side_has_no_difference_instead_of_a_wrong_one():
+    suite = a_suite()
+    other_tokenizer = [replace(p, answer_tokens=7, answer_tokens_right=5) for p in suite.predictions["base"]]
+    answers = dict(suite.predictions) | {"base": other_tokenizer}
+    mixed = scored(suite.suite, answers)
+    described = describe(replace(facts_of(suite), suites=[mixed]))["suites"]["golden set"]
+    assert {d["metric"] for d in described["differences"] if d["against"] == "base"} == {
+        "exact_match", "rouge_l", "tokens_per_answer"
+    }  # fmt: skip
+
+
+def test_blind_verdicts_that_came_back_stand_in_the_report(tmp_path: Path):
+    result = BlindResult(
+        "s1", "x" * 64, "y" * 64, 9, 4, 5, 2, 0, ("ada",), (("Q03", "candidate", "<i>short</i>"),), 0.38, 0.91
+    )
+    report = write_report(tmp_path, replace(facts_of(a_suite()), blind=[result]))
+    page = (tmp_path / "report.md").read_text()
+    assert "| xxxxxxxxxxxx (an earlier model) against yyyyyyyyyyyy | 9 | 4 | 5 | 2 | 0 | 38 to 91 % | ada |" in page
+    assert "<i>" not in page
+    assert (tmp_path / report["blind_sample"]["file"]).exists()
+
+
+def test_hostile_text_stays_text_in_every_page(tmp_path: Path):
+    items = [item(f"r{i}", HOSTILE, HOSTILE, task_type="a|b\n# c", role="<b>$x$") for i in range(60)]
+    answers = {side: [prediction(f"r{i}", HOSTILE * (side == "base")) for i in range(60)] for side in SIDES}
+    suite = suite_of("<img src=x>", "golden", items, None)
+    write_report(tmp_path, facts_of(scored(suite, answers), description=HOSTILE, settings={HOSTILE: HOSTILE}))
+    page, html = (tmp_path / "report.md").read_text(), (tmp_path / "report.html").read_text()
     outside = page.split("````text")[0] + "".join(part.split("````", 1)[-1] for part in page.split("````text")[1:])
     assert "<script>" not in outside
-    assert "# not a heading" not in outside
-    assert "\x1b" not in page
-    assert "\u202e" not in page
+    assert not re.search("^# not a heading|^[|] a [|] b [|]", outside, re.M)
+    assert "<script" not in html
+    assert "<img src=x" not in html
+    assert "{{ 7 * 7 }}" in html
+    assert not any(sign in text for sign in ("\x1b", "\u202e") for text in (page, html))
 
 
-def test_an_unfit_evaluation_is_never_scored():
-    items = [item("r0"), item("r1")]
-    with pytest.raises(EvaluationIncomplete, match="1 items are not answered"):
-        suite_of(
-            "golden", "suite", items, {"candidate": [prediction("r0")], "base": [prediction("r0"), prediction("r1")]}
-        )
+def test_the_page_needs_nothing_from_anywhere(folder: Path):
+    html = (folder / "report.html").read_text()
+    assert "default-src 'none'; img-src data:" in html
+    assert "http" not in html.replace("http-equiv", "")
+    assert "<script" not in html
+    assert html.count("data:image/png;base64,") == 2
+
+
+def test_the_rules_decide_which_metric_is_primary():
+    rules = RULES.model_copy(update={"primary_metric": "rouge_l"})
+    assert describe(facts_of(a_suite(shares=SHARES), rules=rules))["primary_metric"] == "rouge_l"

@@ -1,101 +1,82 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from rouge_score.rouge_scorer import RougeScorer
 
-from ft_assets.errors import BadInput
-from ft_assets.evaluation.score import (
-    AnyScriptWords,
-    RougeL,
-    exact_match,
-    perplexity,
-    rate_of,
-    score_rows,
-    summarize,
-    summarize_by,
-)
+from ft_assets.errors import BadInput, EvaluationIncomplete
+from ft_assets.evaluation.metric import Answered, Metric, Points, each
+from ft_assets.evaluation.score import answered_rows, score_rows, summarize, summarize_by
 from ft_assets_tests.evaluation.samples import item, prediction, row
 
+SAME = Metric("same", "rate", True, each(lambda item, prediction: Points(prediction.answer == item.reference, 1)))
+LENGTH = Metric("length", "tokens", False, each(lambda item, prediction: Points(prediction.n_tokens, 1)))
+ONLY_A = Metric("only_a", "rate", True, each(lambda item, prediction: Points(1, 1) if item.row_id == "a" else None))
+SURPRISE = Metric("surprise", "perplexity", False, each(lambda item, prediction: Points(prediction.answer_nll, 4)))
 
-def test_exact_match_forgives_whitespace_and_nothing_else():
-    assert exact_match(" a\n\tb ", "a b") == 1.0
-    assert exact_match("A b", "a b") == 0.0
-    assert exact_match("a b.", "a b") == 0.0
+
+def test_rows_are_scored_in_the_order_of_their_ids_with_what_applies_to_them():
+    items = [item("b", reference="one two", role="qa-engineer"), item("a", reference="three")]
+    scores = score_rows(items, [prediction("a", "three"), prediction("b", "one")], [SAME, ONLY_A])
+    assert [score.row_id for score in scores] == ["a", "b"]
+    assert scores[0].points == {"same": Points(1, 1), "only_a": Points(1, 1)}
+    assert scores[1].points == {"same": Points(0, 1)}
+    assert scores[1].facets == {"task_type": "t", "slice": "s", "role": "qa-engineer"}
+
+
+def test_a_row_without_an_answer_is_refused_unless_less_is_asked_for():
+    items, predictions = [item("a"), item("b")], [prediction("a")]
+    with pytest.raises(EvaluationIncomplete, match=r"1 of 2.*first: b"):
+        score_rows(items, predictions, [SAME])
+    assert [score.row_id for score in score_rows(items, predictions, [SAME], least_coverage=0.5)] == ["a"]
 
 
 @pytest.mark.parametrize(
-    ("answer", "reference", "f_measure"),
+    ("items", "predictions"),
     [
-        ("the cat", "the cat", 1.0),
-        ("police kill the gunman", "police killed the gunman", 0.75),  # Lin 2004, section 3.1, its first example
-        ("the gunman kill police", "police killed the gunman", 0.5),  # and its second: the order counts
-        ("a b c d", "a b", 2 * 0.5 * 1 / 1.5),
-        ("x", "a b", 0.0),
-        ("", "a b", 0.0),
+        ([item("a")], [prediction("a"), prediction("a")]),
+        ([item("a"), item("a")], [prediction("a")]),
+        ([item("a")], [prediction("a"), prediction("z")]),
     ],
 )
-def test_rouge_l_has_its_published_values(answer: str, reference: str, f_measure: float):
-    assert RougeL()(answer, reference) == pytest.approx(f_measure)
+def test_rows_that_stand_twice_and_answers_to_nothing_are_refused(items, predictions):
+    with pytest.raises(BadInput, match="score the answers to this suite only"):
+        answered_rows(items, predictions)
 
 
-def test_rouge_l_reads_other_scripts_and_falls_back_to_exact_match_without_words():
-    assert RougeL()("перевод готов", "перевод готов") == 1.0
-    assert RougeL()("готов", "перевод готов") == pytest.approx(2 / 3)
-    assert RougeL()("->", "->") == 1.0
-    assert RougeL()("=>", "->") == 0.0
+def test_a_metric_that_loses_rows_is_refused():
+    with pytest.raises(BadInput, match="broken gave 0 points for 1 rows"):
+        score_rows([item("a")], [prediction("a")], [Metric("broken", "rate", True, lambda rows: [])])
 
 
-@given(st.text(st.characters(max_codepoint=127), max_size=60), st.text(st.characters(max_codepoint=127), max_size=60))
-def test_in_ascii_rouge_l_is_what_the_library_gives_by_default(answer: str, reference: str):
-    ours = RougeScorer(["rougeL"], tokenizer=AnyScriptWords()).score(reference, answer)["rougeL"]
-    assert ours == RougeScorer(["rougeL"]).score(reference, answer)["rougeL"]
-
-
-def test_perplexity_is_over_tokens_and_stays_finite():
-    assert perplexity(math.log(4096) * 10, 10) == pytest.approx(4096)
-    assert perplexity(0.0, 3) == 1.0
-    assert math.isfinite(perplexity(1e9, 1))
-
-
-def test_rows_are_scored_against_their_reference_in_the_order_of_their_ids():
-    items = [item("b", reference="one two"), item("a", reference="three")]
-    scores = score_rows(items, [prediction("a", "three"), prediction("b", "one")])
-    assert [score.row_id for score in scores] == ["a", "b"]
-    assert [score.exact_match for score in scores] == [1.0, 0.0]
-    assert [score.rouge_l for score in scores] == [1.0, pytest.approx(2 / 3)]
-
-
-def test_a_row_without_an_answer_is_refused():
-    with pytest.raises(BadInput, match=r"1 of 2.*first: b"):
-        score_rows([item("a"), item("b")], [prediction("a")])
-
-
-def test_a_summary_averages_rates_over_rows_and_tokens_over_tokens():
+def test_a_summary_is_a_ratio_of_sums_over_the_rows_that_a_metric_applies_to():
     rows = [
-        row("a", 1.0, exact_match=1.0, answer_nll=1.0, answer_tokens=1, answer_tokens_right=1, n_tokens=1, seconds=0.1),
-        row("b", 0.0, cluster_id="a", answer_nll=8.0, answer_tokens=9, answer_tokens_right=0, n_tokens=5, seconds=0.3),
+        row("a", 1.0, {"surprise": Points(1.0, 1), "only_a": Points(1, 1)}),
+        row("b", 0.0, {"surprise": Points(8.0, 9)}, cluster_id="a"),
     ]
-    summary = summarize(rows)
+    rouge = Metric("rouge_l", "rate", True, each(lambda item, prediction: None))
+    summary = summarize(rows, [rouge, SURPRISE, ONLY_A, LENGTH])
     assert (summary.rows, summary.clusters) == (2, 1)
-    assert (summary.rouge_l, summary.exact_match, summary.token_accuracy) == (0.5, 0.5, 0.1)
-    assert summary.perplexity == pytest.approx(math.exp(0.9))
-    assert (summary.tokens_per_answer, summary.seconds_per_answer) == (3.0, pytest.approx(0.2))
+    assert summary.figures == {"rouge_l": 0.5, "surprise": pytest.approx(math.exp(0.9)), "only_a": 1.0}
+    assert summary.counted == {"rouge_l": 2, "surprise": 2, "only_a": 1}
 
 
-def test_groups_are_summarized_apart():
-    rows = [row("a", 1.0, task_type="y"), row("b", 0.0, task_type="x"), row("c", 0.5, task_type="y")]
-    groups = summarize_by(rows, "task_type")
-    assert list(groups) == ["x", "y"]
-    assert (groups["x"].rouge_l, groups["y"].rouge_l) == (0.0, 0.75)
+def test_a_figure_of_a_group_is_taken_from_the_answers_of_exactly_its_rows():
+    def longest(rows: list[Answered]) -> float:
+        return max(row.prediction.n_tokens for row in rows)
+
+    metric = Metric("longest", "tokens", False, LENGTH.points, of_group=longest)
+    items = [item("a", slice="x"), item("b", slice="y"), item("c", slice="x")]
+    predictions = [prediction("a", n_tokens=1), prediction("b", n_tokens=9), prediction("c", n_tokens=2)]
+    rows = score_rows(items, predictions, [metric])
+    slices = summarize_by(rows, "slice", [metric], answered_rows(items, predictions))
+    assert {name: slice_.figures["longest"] for name, slice_ in slices.items()} == {"x": 2, "y": 9}
+    assert summarize(rows, [metric]).figures == {}  # a mean of the points would be another figure
+
+
+def test_rows_that_name_no_value_of_a_facet_are_in_no_slice():
+    rows = [row("a", 1.0, role="qa-engineer"), row("b", 0.0)]
+    assert list(summarize_by(rows, "role", [])) == ["qa-engineer"]
 
 
 def test_an_average_of_nothing_is_refused():
     with pytest.raises(BadInput, match="no rows"):
-        summarize([])
-
-
-def test_perplexity_is_not_a_rate():
-    with pytest.raises(BadInput, match="perplexity"):
-        rate_of(row("a", 1.0), "perplexity")
+        summarize([], [SAME])

@@ -7,7 +7,10 @@ import pytest
 
 from ft_assets.chat import Chat, load_model
 from ft_assets.errors import BadConfiguration
-from ft_assets.evaluation.generate import EvalItem, predict
+from ft_assets.evaluation.backend import questions_of
+from ft_assets.evaluation.items import EvalItem
+from ft_assets.evaluation.model_to_ask import ModelToAsk
+from ft_assets.evaluation.transformers_backend import TransformersBackend
 from ft_assets.training.checkpoint_saver import CheckpointSaver
 from ft_assets.training.checkpoint_store import LocalCheckpoints
 from ft_assets.training.packed_rows import tokenised
@@ -85,7 +88,8 @@ def test_a_whole_model_takes_the_place_of_the_base_in_evaluation(full: Trained) 
     assert validation_loss(model) == pytest.approx(result.last.best_eval_loss, abs=0.3)
     assert validation_loss(model) < validation_loss(None) - 1
     item = EvalItem("row", "cluster", "commit_message", "all", commit_rows(1, 2)[0].messages)
-    (said,) = predict(BASE, model, [item], PROMPT, 8, lambda *_: None, model_digest="m")
+    (batch,) = TransformersBackend(ModelToAsk("m", BASE, model), 8).batches(questions_of([item], PROMPT))
+    (said,) = batch.predictions
     assert said.answer_nll / said.answer_tokens < validation_loss(None)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from ft_assets.errors import TooLittleMemory
+from ft_assets.memory_errors import is_out_of_memory
 from ft_assets.training.checkpoint_saver import CheckpointSaver
 from ft_assets.training.checkpoint_store import LocalCheckpoints
-from ft_assets.training.out_of_memory import fitting_length, is_out_of_memory, lowered, with_less_memory
+from ft_assets.training.out_of_memory import fitting_length, lowered, with_less_memory
 from ft_assets.training.recipe import Recipe
 from ft_assets.training.stage_data import SideRows, TrainingRows
 from ft_assets.training.train import train

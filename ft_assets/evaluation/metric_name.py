@@ -1,0 +1,16 @@
+"""The name of a metric in a specialization: checked when the YAML is read. Light: METRICS loads no library."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from ft_assets.evaluation.metrics import ALIASES, METRICS
+
+
+def _known(name: str) -> str:
+    if name not in METRICS and name not in ALIASES:
+        raise ValueError(f"found {name!r}, allowed: {', '.join(repr(known) for known in (*METRICS, *ALIASES))}")
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_known)]

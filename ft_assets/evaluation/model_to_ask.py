@@ -1,0 +1,39 @@
+"""Where the weights of a model lie: each with the base that it was trained on, not with that of another side."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ft_assets.errors import MissingInput
+from ft_assets.lake import Lake
+
+
+@dataclass(frozen=True)
+class ModelToAsk:
+    """`digest` names the model: the adapter's, or the base's own where there is no adapter.
+
+    `adapter_dir` holds an adapter or a whole model (method full); the tokenizer is the base's in both cases.
+    """
+
+    digest: str
+    base_dir: Path
+    adapter_dir: Path | None = None
+
+
+def model_in_lake(lake: Lake, model_id: str) -> ModelToAsk:
+    """The model with this digest, every byte verified: a trained one on the base that its provenance names, or a base.
+
+    Raises:
+        MissingInput: the lake holds neither an adapter nor a base of that digest.
+        IncompleteArtifact: the model or its base is damaged; materialize what makes it again.
+    """
+    if lake.has_artifact("adapter", model_id):
+        adapter = lake.artifact("adapter", model_id).path
+        base_digest = json.loads((adapter / "provenance.json").read_text())["base_digest"]
+        return ModelToAsk(model_id, lake.artifact("base_model", base_digest).path, adapter)
+    if lake.has_artifact("base_model", model_id):
+        return ModelToAsk(model_id, lake.artifact("base_model", model_id).path)
+    raise MissingInput(
+        f"The lake holds no adapter and no base model with the digest {model_id[:12]}..., so nobody can be asked. "
+        "Materialize lora_checkpoint or base_model, or check the model id."
+    )

@@ -1,0 +1,60 @@
+"""Before anything is trained: could an equally good model pass the gate of each line, with the questions it has?"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ft_assets.evaluation.gate_power import power_problem
+from ft_assets.evaluation.gate_rules import GENERAL_ABILITY, JUDGED, GateRules
+from ft_assets.settings import PROJECT_ROOT
+from ft_assets.specializations.specialization import Specialization
+from ft_assets.training.catalogue import resolve
+
+GENERAL_FILE = PROJECT_ROOT / "data" / "general_ability.jsonl"
+
+
+def gate_problem(spec: Specialization, lines: Mapping[str, Specialization]) -> str | None:
+    """Why the gate of a line cannot work with suites of these sizes, naming the sizes it needs; None where it can.
+
+    A golden set or suite that is in the lake is not read here: the line's `minimum_clusters` stands in for its size.
+    `lines` are all lines, for those that the adapter serves, too.
+    """
+    sizes = {JUDGED: _size(spec.evaluation.golden_set, spec.gate)}
+    if spec.evaluation.general_ability:
+        sizes[GENERAL_ABILITY] = _size(GENERAL_FILE, spec.gate)
+    sizes |= {suite.name: _size(suite.file, spec.gate) for suite in spec.evaluation.suites}
+    for name, other in lines.items():
+        if other.evaluation.golden_set is not None:
+            sizes[f"golden set of {name}"] = _size(other.evaluation.golden_set, other.gate)
+    return power_problem(blocking_rules(spec), sizes)
+
+
+def not_blocking(spec: Specialization) -> dict[str, str]:
+    """Suites whose guardrails only inform, and why."""
+    if resolve(spec.base_model).source != "embedded":
+        return {}
+    return {GENERAL_ABILITY: "the embedded tiny model has next to no general ability that it could forget"}
+
+
+def blocking_rules(spec: Specialization) -> GateRules:
+    """The line's rules, without the guardrails that only inform here."""
+    silent = not_blocking(spec)
+    rails = tuple(
+        rail.model_copy(update={"blocks": rail.blocks and rail.suite not in silent}) for rail in spec.gate.guardrails
+    )
+    return spec.gate.model_copy(update={"guardrails": rails})
+
+
+def _size(place: Path | str | None, rules: GateRules) -> int:
+    """Independent questions of a suite: its clusters, or its rows where they name none."""
+    if not isinstance(place, Path) or not place.is_file():
+        return rules.minimum_clusters
+    clusters = set()
+    for number, line in enumerate(place.read_bytes().split(b"\n")):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue  # whoever reads the suite names the line
+            clusters.add(row.get("cluster_id", number) if isinstance(row, dict) else number)
+    return len(clusters)

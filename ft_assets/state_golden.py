@@ -1,0 +1,103 @@
+"""Which decisions rested on which golden set, durable and in order. Rows are only ever added."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from ft_assets.errors import WriteConflict
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, MetaData, RowMapping, Table
+
+    from ft_assets.state import State
+
+GOLDEN_DECISIONS = "golden_decisions"
+ATTEMPTS = 50
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class GoldenDecision:
+    """One decision. `number` counts a suite's decisions from 1; `generation` counts from 1 and rises when a set whose
+    budget was spent has been renewed; `incumbent` is a model's digest; `questions` are digests of what was asked."""
+
+    specialization: str
+    suite: str
+    number: int
+    generation: int
+    set_digest: str
+    candidate: str
+    incumbent: str
+    questions: tuple[str, ...]
+
+
+def add_tables(metadata: "MetaData") -> None:
+    """The table of this module."""
+    from sqlalchemy import Column, DateTime, Integer, String, Table, Text, UniqueConstraint
+
+    Table(
+        GOLDEN_DECISIONS,
+        metadata,
+        Column("specialization", String, primary_key=True),
+        Column("suite", String, primary_key=True),
+        Column("number", Integer, primary_key=True, autoincrement=False),  # the key makes a second writer look again
+        Column("generation", Integer, nullable=False),
+        Column("set_digest", String, nullable=False),
+        Column("candidate", String, nullable=False),
+        Column("incumbent", String, nullable=False),
+        Column("questions", Text, nullable=False),
+        Column("at", DateTime(timezone=True), nullable=False),
+        UniqueConstraint("specialization", "suite", "set_digest", "candidate", "incumbent"),
+    )
+
+
+def decide_once(
+    state: "State",
+    specialization: str,
+    suite: str,
+    judge: Callable[[Sequence[GoldenDecision]], tuple[Answer, GoldenDecision | None]],
+) -> Answer:
+    """Shows `judge` a suite's decisions, oldest first, adds the one that it returns, if any, and returns its answer.
+
+    Between the look and the row nobody else adds one: where another process did, `judge` is asked again.
+
+    Raises:
+        WriteConflict: others were first every time; run again.
+    """
+    from sqlalchemy import insert
+    from sqlalchemy.exc import IntegrityError
+
+    table = state.table(GOLDEN_DECISIONS)
+    for _ in range(ATTEMPTS):
+        try:
+            with state.transaction(writes=True) as connection:
+                answer, made = judge(_history(connection, table, specialization, suite))
+                if made is not None:
+                    row = {**asdict(made), "questions": json.dumps(made.questions), "at": datetime.now(UTC)}
+                    connection.execute(insert(table), row)
+            return answer
+        except IntegrityError:  # PostgreSQL: another process added a decision between our look and our row
+            continue
+    raise WriteConflict(f"No golden decision for {specialization} after {ATTEMPTS} attempts. Run again.")
+
+
+def golden_decisions(state: "State", specialization: str, suite: str) -> list[GoldenDecision]:
+    """A suite's decisions, oldest first."""
+    with state.transaction() as connection:
+        return _history(connection, state.table(GOLDEN_DECISIONS), specialization, suite)
+
+
+def _history(connection: "Connection", table: "Table", specialization: str, suite: str) -> list[GoldenDecision]:
+    from sqlalchemy import select
+
+    own = (table.c.specialization == specialization, table.c.suite == suite)
+    rows = connection.execute(select(table).where(*own).order_by(table.c.number)).mappings()
+    return [_decision(row) for row in rows]
+
+
+def _decision(row: "RowMapping") -> GoldenDecision:
+    values = {name: value for name, value in row.items() if name != "at"}
+    return GoldenDecision(**{**values, "questions": tuple(json.loads(values["questions"]))})
