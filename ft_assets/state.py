@@ -6,22 +6,24 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from ft_assets.errors import StaleChampion, WriteConflict
 from ft_assets.records import Side
-from ft_assets.state_database import database, insert_if_absent, reachable, schema
+from ft_assets.state_database import database, in_utc, insert_if_absent, reachable, schema
+from ft_assets.state_taints import TAINTS, refuse_tainted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, MetaData, RowMapping, Table
 
+Kind = Literal["promotion", "rollback"]
 ATTEMPTS = 50
 ROWS_PER_INSERT = 10_000
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """One promotion in a specialization's history. `number` counts from 1, `at` is UTC, `previous` is who fell."""
+    """One change of champion in a specialization's history. `number` counts from 1, `at` is UTC, `previous` fell."""
 
     specialization: str
     number: int
@@ -31,11 +33,12 @@ class Promotion:
     by: str
     why: str
     evidence: str
+    kind: Kind = "promotion"
 
 
 @dataclass(frozen=True)
 class TrainedState:
-    """What a model was trained from. `at` is UTC, when it was first recorded."""
+    """What a model was trained from. `at` is UTC, when it was first recorded, `by` who launched it, if known."""
 
     specialization: str
     snapshot: str
@@ -43,6 +46,7 @@ class TrainedState:
     base_digest: str
     model_digest: str
     at: datetime
+    by: str | None = None
 
 
 class State:
@@ -52,22 +56,34 @@ class State:
         """`url` as SQLAlchemy takes it: sqlite:////absolute/file.db or postgresql://user:password@host/database."""
         self._url = url
 
+    @property
+    def url(self) -> str:
+        """Where the state lives; it may hold a password."""
+        return self._url
+
     def champion(self, specialization: str) -> Promotion | None:
         """The model in charge, None before the first promotion."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return self._champion(connection, specialization)
 
     def promotions(self, specialization: str) -> list[Promotion]:
         """The whole history, oldest first."""
         from sqlalchemy import select
 
-        table = self._table("promotions")
+        table = self.table("promotions")
         query = select(table).where(table.c.specialization == specialization).order_by(table.c.number)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return [_promotion(row) for row in connection.execute(query).mappings()]
 
     def promote(
-        self, specialization: str, model_digest: str, expected_previous: str | None, by: str, why: str, evidence: str
+        self,
+        specialization: str,
+        model_digest: str,
+        expected_previous: str | None,
+        by: str,
+        why: str,
+        evidence: str,
+        kind: Kind = "promotion",
     ) -> Promotion:
         """Makes a model champion if `expected_previous` still is, and returns the new row of the history.
 
@@ -75,15 +91,16 @@ class State:
 
         Raises:
             StaleChampion: somebody else was promoted meanwhile; evaluate against the one the message names.
+            PromotionRefused: the model is tainted; train another one.
         """
         from sqlalchemy import insert
         from sqlalchemy.exc import IntegrityError
 
         wanted = Promotion(
-            specialization, 1, model_digest, expected_previous, datetime.now(UTC), by=by, why=why, evidence=evidence
+            specialization, 1, model_digest, expected_previous, datetime.now(UTC), by, why, evidence, kind
         )
         try:
-            with self._transaction(writes=True) as connection:
+            with self.transaction(writes=True) as connection:
                 current = self._champion(connection, specialization)
                 if current:
                     if replace(wanted, number=current.number, at=current.at) == current:
@@ -91,7 +108,8 @@ class State:
                     wanted = replace(wanted, number=current.number + 1)
                 if (current.model_digest if current else None) != expected_previous:
                     raise _stale(wanted, current)
-                connection.execute(insert(self._table("promotions")), asdict(wanted))
+                refuse_tainted(connection, self.table(TAINTS), model_digest)
+                connection.execute(insert(self.table("promotions")), asdict(wanted))
                 return wanted
         except IntegrityError as error:  # PostgreSQL: somebody took that number between our look and our insert
             winner = self.champion(specialization)
@@ -100,21 +118,27 @@ class State:
             raise _stale(wanted, winner) from error
 
     def record_trained(
-        self, specialization: str, snapshot: str, recipe_digest: str, base_digest: str, model_digest: str
+        self,
+        specialization: str,
+        snapshot: str,
+        recipe_digest: str,
+        base_digest: str,
+        model_digest: str,
+        by: str | None = None,
     ) -> None:
         """Remembers what a model was trained from; a model that is recorded already stays as it is."""
         from sqlalchemy import insert, select
         from sqlalchemy.exc import IntegrityError
 
-        table = self._table("trained")
-        row = TrainedState(specialization, snapshot, recipe_digest, base_digest, model_digest, datetime.now(UTC))
+        table = self.table("trained")
+        row = TrainedState(specialization, snapshot, recipe_digest, base_digest, model_digest, datetime.now(UTC), by)
         known = select(table.c.id).where(table.c.specialization == specialization, table.c.model_digest == model_digest)
         try:
-            with self._transaction(writes=True) as connection:
+            with self.transaction(writes=True) as connection:
                 if connection.scalar(known) is None:
                     connection.execute(insert(table), asdict(row))
         except IntegrityError:  # PostgreSQL: somebody recorded it between our look and our insert
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 if connection.scalar(known) is None:
                     raise
 
@@ -122,11 +146,22 @@ class State:
         """What was recorded last for a specialization, None before its first training."""
         from sqlalchemy import select
 
-        table = self._table("trained")
+        table = self.table("trained")
         query = select(table).where(table.c.specialization == specialization).order_by(table.c.id.desc()).limit(1)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(query).mappings().first()
-        return TrainedState(**_in_utc(row, without="id")) if row else None
+        return _trained(row) if row else None
+
+    def trained(self, specialization: str | None = None) -> list[TrainedState]:
+        """Every model that was ever trained, of one specialization or of all, oldest first."""
+        from sqlalchemy import select
+
+        table = self.table("trained")
+        query = select(table).order_by(table.c.id)
+        if specialization is not None:
+            query = query.where(table.c.specialization == specialization)
+        with self.transaction() as connection:
+            return [_trained(row) for row in connection.execute(query).mappings()]
 
     def assign_version(self, specialization: str, model_digest: str) -> int:
         """The model's version number, 1, 2, 3 ... by order of asking; the same model always has the same number.
@@ -137,11 +172,11 @@ class State:
         from sqlalchemy import func, insert, select
         from sqlalchemy.exc import IntegrityError
 
-        table = self._table("versions")
+        table = self.table("versions")
         own = table.c.specialization == specialization
         for _ in range(ATTEMPTS):
             try:
-                with self._transaction(writes=True) as connection:
+                with self.transaction(writes=True) as connection:
                     known = connection.scalar(select(table.c.number).where(own, table.c.model_digest == model_digest))
                     if known is not None:
                         return int(known)
@@ -155,13 +190,13 @@ class State:
 
     def record_sides(self, specialization: str, sides: Mapping[str, Side], snapshot: str) -> None:
         """Remembers the side of each cluster of a snapshot; a cluster that is recorded already stays as it is."""
-        table = self._table("split_sides")
+        table = self.table("split_sides")
         now = datetime.now(UTC)
         rows = [
             {"specialization": specialization, "cluster_id": cluster, "side": side, "snapshot": snapshot, "at": now}
             for cluster, side in sorted(sides.items())  # one order for all, so that two writers do not lock each other
         ]
-        with self._transaction(writes=True) as connection:
+        with self.transaction(writes=True) as connection:
             for first in range(0, len(rows), ROWS_PER_INSERT):
                 connection.execute(insert_if_absent(connection, table), rows[first : first + ROWS_PER_INSERT])
 
@@ -169,20 +204,21 @@ class State:
         """The side of each cluster that was ever in a snapshot of the specialization."""
         from sqlalchemy import select
 
-        table = self._table("split_sides")
+        table = self.table("split_sides")
         query = select(table.c.cluster_id, table.c.side).where(table.c.specialization == specialization)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return {cluster: side for cluster, side in connection.execute(query)}
 
     def _champion(self, connection: "Connection", specialization: str) -> Promotion | None:
         from sqlalchemy import select
 
-        table = self._table("promotions")
+        table = self.table("promotions")
         query = select(table).where(table.c.specialization == specialization).order_by(table.c.number.desc()).limit(1)
         row = connection.execute(query).mappings().first()
         return _promotion(row) if row else None
 
-    def _table(self, name: str) -> "Table":
+    def table(self, name: str) -> "Table":
+        """A table by its name, for the modules that keep their own rows here."""
         return self._schema.tables[name]
 
     @cached_property
@@ -194,20 +230,22 @@ class State:
         return database(self._url)
 
     @contextmanager
-    def _transaction(self, writes: bool = False) -> "Iterator[Connection]":
+    def transaction(self, writes: bool = False) -> "Iterator[Connection]":
+        """A connection whose work counts whole or not at all; with `writes` SQLite locks before the first read.
+
+        Raises:
+            Rerunnable: the database does not answer.
+        """
         with reachable(self._engine), self._engine.execution_options(writes=writes).begin() as connection:
             yield connection
 
 
-def _in_utc(row: "RowMapping", without: str = "") -> dict[str, Any]:
-    """A row's values; SQLite forgets the time zone that was written, which is always UTC."""
-    values = {name: value for name, value in row.items() if name != without}
-    at = values["at"]
-    return {**values, "at": at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)}
+def _trained(row: "RowMapping") -> TrainedState:
+    return TrainedState(**{name: value for name, value in in_utc(row).items() if name != "id"})
 
 
 def _promotion(row: "RowMapping") -> Promotion:
-    return Promotion(**_in_utc(row))
+    return Promotion(**{**in_utc(row), "kind": row["kind"] or "promotion"})
 
 
 def _stale(wanted: Promotion, current: Promotion | None) -> StaleChampion:

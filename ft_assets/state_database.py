@@ -4,13 +4,14 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ft_assets.errors import BadConfiguration, Rerunnable
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Insert, MetaData, Table
+    from sqlalchemy import Connection, Engine, Insert, MetaData, RowMapping, Table
 
 BUSY_SECONDS = 30  # how long SQLite waits for another writer
 SCHEMA_LOCK = 0x66745F61  # PostgreSQL: processes that start together must not create the tables together
@@ -22,13 +23,28 @@ def database(url: str) -> "Engine":
     with reachable(engine), engine.execution_options(writes=True).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
-        schema().create_all(connection)
+        tables = schema()
+        tables.create_all(connection)
+        _add_new_columns(connection, tables)
     return engine
 
 
 def schema() -> "MetaData":
-    """The tables: promotions, trained, versions, split_sides. Their keys are what makes a second writer fail."""
+    """Every table: those of `State` here, the others where they are used. Their keys make a second writer fail.
+
+    A column that came later is nullable: a database of an older version gets it when it is opened.
+    """
     from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+    from ft_assets import (
+        state_approvals,
+        state_forgotten,
+        state_golden,
+        state_leases,
+        state_ledger,
+        state_registry,
+        state_taints,
+    )
 
     metadata = MetaData()
     Table(
@@ -42,6 +58,7 @@ def schema() -> "MetaData":
         Column("by", String, nullable=False),
         Column("why", Text, nullable=False),
         Column("evidence", Text, nullable=False),
+        Column("kind", String),  # none: from a time when every row was a promotion
     )
     Table(
         "trained",
@@ -53,6 +70,7 @@ def schema() -> "MetaData":
         Column("base_digest", String, nullable=False),
         Column("model_digest", String, nullable=False),
         Column("at", DateTime(timezone=True), nullable=False),
+        Column("by", String),  # who launched it
         UniqueConstraint("specialization", "model_digest"),
     )
     Table(
@@ -73,7 +91,31 @@ def schema() -> "MetaData":
         Column("at", DateTime(timezone=True), nullable=False),
         sqlite_with_rowid=False,  # one tree instead of a table and its index: half the file
     )
+    for module in (
+        state_registry,
+        state_approvals,
+        state_taints,
+        state_golden,
+        state_leases,
+        state_ledger,
+        state_forgotten,
+    ):
+        module.add_tables(metadata)
     return metadata
+
+
+def _add_new_columns(connection: "Connection", tables: "MetaData") -> None:
+    """Adds what a database of an older version lacks; its rows have nothing there."""
+    from sqlalchemy import inspect
+
+    names, quote = list(tables.tables), connection.dialect.identifier_preparer.quote
+    found = inspect(connection).get_multi_columns(filter_names=names)
+    known = {table: {column["name"] for column in columns} for (_, table), columns in found.items()}
+    for name, table in tables.tables.items():
+        for column in table.columns:
+            if column.name not in known[name]:
+                kind = column.type.compile(connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {quote(name)} ADD COLUMN {quote(column.name)} {kind}")
 
 
 def insert_if_absent(connection: "Connection", table: "Table") -> "Insert":
@@ -82,6 +124,16 @@ def insert_if_absent(connection: "Connection", table: "Table") -> "Insert":
 
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table).on_conflict_do_nothing()
+
+
+def in_utc(row: "RowMapping") -> dict[str, Any]:
+    """A row's values; SQLite forgets the time zone that was written, which is always UTC."""
+    return {
+        name: (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+        if isinstance(value, datetime)
+        else value
+        for name, value in row.items()
+    }
 
 
 def engine_for(url: str) -> "Engine":

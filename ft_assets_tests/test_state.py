@@ -60,6 +60,34 @@ def test_the_history_of_champions_is_kept_in_order(url: str) -> None:
     assert state.champion("another-line") is None
 
 
+def test_a_rollback_stands_in_the_history_as_one(url: str) -> None:
+    state = State(url)
+    promote(state, "a", None)
+    promote(state, "b", "a")
+    back = state.promote(LINE, "a", "b", by="Ada", why="b is slow", evidence="report", kind="rollback")
+    assert [promotion.kind for promotion in state.promotions(LINE)] == ["promotion", "promotion", "rollback"]
+    assert state.champion(LINE) == back
+
+
+def test_a_database_of_an_older_version_is_opened_with_its_rows_and_gets_the_new_columns(url: str) -> None:
+    from sqlalchemy import create_engine
+
+    State(url).trained()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE promotions DROP COLUMN kind")
+        connection.exec_driver_sql('ALTER TABLE trained DROP COLUMN "by"')
+        connection.exec_driver_sql(
+            "INSERT INTO promotions (specialization, number, model_digest, at, by, why, evidence) "
+            f"VALUES ('{LINE}', 1, 'a', '2026-01-01 00:00:00', 'tester', 'better', 'report')"
+        )
+    state = State(url)
+    assert (state.champion(LINE).model_digest, state.champion(LINE).kind) == ("a", "promotion")
+    promote(state, "b", "a")
+    state.record_trained(LINE, "snapshot", "recipe", "base", "b", by="Ada")
+    assert state.trained()[0].by == "Ada"
+
+
 def test_promoting_against_a_fallen_champion_names_who_won(url: str) -> None:
     state = State(url)
     promote(state, "a", None)
@@ -142,7 +170,9 @@ def test_what_was_trained_last_is_remembered_once(url: str) -> None:
     state.record_trained(LINE, "snapshot-1", "recipe", "base", "model-1")
     last = state.last_trained(LINE)
     assert last is not None
-    assert (last.snapshot, last.model_digest, last.at.tzinfo) == ("snapshot-2", "model-2", UTC)
+    assert (last.snapshot, last.model_digest, last.at.tzinfo, last.by) == ("snapshot-2", "model-2", UTC, None)
+    assert [each.model_digest for each in state.trained(LINE)] == ["model-1", "model-2"]
+    assert state.trained("another-line") == []
 
 
 def test_the_first_side_of_a_cluster_stays(url: str) -> None:

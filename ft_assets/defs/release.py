@@ -1,19 +1,30 @@
 import json
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+import time
+from typing import Any
 
 import dagster as dg
 
-from ft_assets.defs.conventions import ML_ENG, MODEL_LINES, pinned, skip_record, skipped, specialization
+from ft_assets.defs.conventions import (
+    ML_ENG,
+    MODEL_LINES,
+    SPECIALIZATIONS,
+    pinned,
+    skip_record,
+    specialization,
+)
 from ft_assets.defs.evaluation import evaluation_report
+from ft_assets.defs.launched_by import launched_by
 from ft_assets.defs.training import lora_checkpoint
-from ft_assets.lake import Artifact, Lake
-from ft_assets.specializations.loader import Specialization
+from ft_assets.errors import IncompleteArtifact, Rerunnable
+from ft_assets.lake import Lake
+from ft_assets.specializations.choice import why_skipped
 from ft_assets.state import State
+from ft_assets.state_registry import record_evaluation, registrations
+from ft_assets.state_taints import taints
 from ft_assets.tracking import Tracking
 
-if TYPE_CHECKING:
-    from ft_assets.release.registry import Registration
+NO_ANSWER = "MLflow does not answer. Nothing is lost: the sensor registry_mirror writes it when it does."
+LOOK_AGAIN_SECONDS = 900  # also when nothing happened here: somebody may have emptied MLflow
 
 
 @dg.asset(
@@ -29,91 +40,137 @@ def registered_model(
     state: dg.ResourceParam[State],
     tracking: dg.ResourceParam[Tracking],
 ) -> dg.MaterializeResult:
-    """One MLflow model version per trained adapter, named `ea-<role>-<base>-v<version>-<date>`, alias `candidate`.
+    """One version per trained adapter, named `ea-<role>-<base>-v<version>-<date>`, alias `candidate`.
 
     It becomes `champion` only if this run's `evaluation_report` says promote on exactly this adapter against exactly
-    the champion that is still in place (compare-and-set in the state database; MLflow is the mirror).
+    the champion that is still in place (compare-and-set in the state database), if it is not tainted, and, where the
+    line asks for one, if a person approved that report. MLflow mirrors all of it; while it is down, nothing waits.
     Fails when the champion changed since the evaluation: materialize `evaluation_report` and this again.
     """
     from ft_assets.release.promotion import promote_if_allowed, read_verdict
-    from ft_assets.release.registry import mirror_champion, register
+    from ft_assets.release.registration import register_version
+    from ft_assets.release.registry import artifact_location
+    from ft_assets.training.catalogue import resolve
 
     spec = specialization(context)
-    if reason := skipped(spec):
+    if reason := why_skipped(spec):
         return skip_record(reason)
     report = lake.artifact("report", pinned(context, "evaluation_report"))
     verdict = read_verdict(report)
     adapter = lake.artifact("adapter", verdict.candidate)
-    registration = describe(context, spec, state, adapter, report, verdict.summary)
-    client = tracking.client()
-    version = register(client, registration, adapter)
-    by = f"dagster run {context.run.run_id}"
-    promotion = promote_if_allowed(state, spec.name, adapter.digest, verdict, by)
-    aliases = mirror_champion(client, state, spec.name)
+    base, who = resolve(spec.base_model).id, launched_by(context.run)
+    version = register_version(
+        state, spec.name, spec.model_type, base, spec.version_series, adapter, who, SPECIALIZATIONS
+    )
+    record_evaluation(
+        state, spec.name, adapter.digest, report.digest, verdict.outcome, verdict.summary, context.run.run_id
+    )
+    by, asks = f"dagster run {context.run.run_id}", spec.release.approval.required
+    decision = promote_if_allowed(state, spec.name, adapter.digest, verdict, by, needs_approval=asks)
+    champion = state.champion(spec.name)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(adapter.digest),
         metadata={
             "digest": adapter.digest,
             "name": version.version_name,
-            "mlflow_model": f"{version.model} version {version.version}",
-            "promoted": promotion is not None,
+            "type": version.type,
+            "artifact_path": artifact_location(lake, adapter.digest),
+            "created_at": dg.MetadataValue.timestamp(version.at),
+            "trained_by": version.trained_by,
+            "promoted": decision.promotion is not None,
+            **({"not_promoted_because": decision.why_not} if decision.why_not else {}),
             "verdict": verdict.summary,
-            "champion_version": aliases["champion"] or "none yet",
-            **{key: registration.tags[key] for key in ("snapshot", "base_digest", "recipe_digest", "report_digest")},
+            "champion": champion.model_digest if champion else "none yet",
+            "snapshot": version.snapshot,
+            "base_digest": version.base_digest,
+            "recipe_digest": version.recipe_digest,
+            "report_digest": report.digest,
+            "mlflow": mirrored(context, lake, state, tracking, [spec.name])[0],
         },
     )
 
 
-def describe(
-    context: dg.AssetExecutionContext,
-    spec: Specialization,
+def mirrored(
+    context: dg.AssetExecutionContext | dg.SensorEvaluationContext,
+    lake: Lake,
     state: State,
-    adapter: Artifact,
-    report: Artifact,
-    summary: str,
-) -> "Registration":
-    """What the registry says about this adapter, all of it from the adapter's own provenance and the report."""
-    from ft_assets.release.registry import Registration
-    from ft_assets.release.versioning import version_name
-    from ft_assets.training.catalogue import resolve
+    tracking: Tracking,
+    lines: list[str],
+) -> tuple[str, bool]:
+    """Writes to MLflow what it lacks of these lines: what that was, and whether all of it is there now. Never raises
+    because of MLflow."""
+    from ft_assets.release.mirror import answers, repair_mirror
 
-    origin = json.loads((adapter.path / "provenance.json").read_text())
-    created = datetime.now(UTC)
-    number = state.assign_version(spec.name, adapter.digest)
-    return Registration(
-        specialization=spec.name,
-        version_name=str(
-            version_name(spec.name, resolve(spec.base_model).id, number, created.date(), spec.version_series)
-        ),
-        type=spec.model_type,
-        snapshot=origin["snapshot"],
-        adapter_digest=adapter.digest,
-        base_digest=origin["base_digest"],
-        recipe_digest=origin["recipe_digest"],
-        report_digest=report.digest,
-        verdict=summary,
-        dagster_run_id=context.run.run_id,
-        created_at=created,
-        artifact_path=str(adapter.path),
-    )
+    if not registrations(state):
+        return "No version is registered yet", True
+    if not answers(tracking.uri):
+        return NO_ANSWER, False
+    from ft_assets.tracking_delivery import failures
+
+    of_a_mirror: tuple[type[Exception], ...] = (Rerunnable, *failures())
+    try:
+        repaired = repair_mirror(tracking.client(), state, lake, lines)
+    except of_a_mirror as error:
+        context.log.warning(str(error))
+        return str(error), False
+    for problem in repaired.problems:
+        context.log.error(problem)
+    return repaired.in_words, not repaired.problems
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def registry_mirror(
+    context: dg.SensorEvaluationContext,
+    lake: dg.ResourceParam[Lake],
+    state: dg.ResourceParam[State],
+    tracking: dg.ResourceParam[Tracking],
+) -> dg.SkipReason:
+    """Gives MLflow what it missed while it was down or lost since: versions, tags, aliases and trainings' metrics.
+
+    Asks MLflow when something was registered, promoted or tainted, and every quarter of an hour.
+    """
+    from ft_assets.release.mirror import answers, stamp
+
+    lines, now = list(SPECIALIZATIONS), time.time()
+    before, stamped = json.loads(context.cursor or "{}"), stamp(state, lines)
+    quiet = before.get("stamp") == stamped and now - before.get("at", 0) < LOOK_AGAIN_SECONDS
+    if quiet and not tracking.waiting():
+        return dg.SkipReason("Nothing was registered, promoted or tainted since the last look.")
+    if not answers(tracking.uri):
+        return dg.SkipReason(NO_ANSWER)
+    tracking.deliver()
+    said, is_whole = mirrored(context, lake, state, tracking, lines)
+    if is_whole:
+        context.update_cursor(json.dumps({"stamp": stamped, "at": now}))
+    return dg.SkipReason(said)
 
 
 @dg.asset_check(asset=registered_model, partitions_def=MODEL_LINES)
 def champion_was_proved(
     context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake], state: dg.ResourceParam[State]
 ) -> dg.AssetCheckResult:
-    """The champion's promotion names a report that says promote, on this very adapter."""
+    """The champion is whole, not tainted, and its promotion names a report that says promote on this very adapter."""
     from ft_assets.release.promotion import read_verdict
 
     champion = state.champion(specialization(context).name)
     if champion is None:
         return dg.AssetCheckResult(passed=True, metadata={"champion": "none yet"})
-    verdict = read_verdict(lake.artifact("report", champion.evidence))
-    proved = verdict.candidate == champion.model_digest and verdict.outcome == "promote"
+    facts: dict[str, Any] = {
+        "champion": champion.model_digest,
+        "promotion": champion.number,
+        "by": champion.by,
+        "why": champion.why,
+    }
+    try:
+        lake.artifact("adapter", champion.model_digest)
+        verdict = read_verdict(lake.artifact("report", champion.evidence))
+    except IncompleteArtifact as damage:
+        return dg.AssetCheckResult(passed=False, metadata=facts, description=str(damage))
+    problems = [f"It is tainted: {taint.reason}." for taint in taints(state).get(champion.model_digest, [])]
+    if (verdict.candidate, verdict.outcome) != (champion.model_digest, "promote"):
+        problems.append(f"Promotion {champion.number} by {champion.by} rests on a report that does not say so.")
     return dg.AssetCheckResult(
-        passed=proved,
-        metadata={"champion": champion.model_digest, "evidence": champion.evidence, "verdict": verdict.summary},
-        description=None
-        if proved
-        else f"Promotion {champion.number} by {champion.by} rests on a report that does not say so.",
+        passed=not problems,
+        metadata={**facts, "evidence": champion.evidence, "verdict": verdict.summary},
+        description=f"{' '.join(problems)} Promote a newer model, or run ft-assets rollback." if problems else None,
     )
