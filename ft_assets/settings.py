@@ -13,6 +13,7 @@ from ft_assets.errors import BadConfiguration
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 EXECUTIONS = ("local", "k8s")
+NONE = "none"  # of GPU nodes without a label or a taint of their own
 AWS_VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -40,6 +41,8 @@ class Settings(BaseModel):
     judge_url: str | None = Field(None, description="Root of an OpenAI-compatible API; without one nothing is judged.")
     judge_model: str | None = Field(None, description="The model that the API knows the judge by.")
     judge_api_key: str | None = Field(None, repr=False)
+    gpu_node_selector: dict[str, str] = Field(description="Labels that every node with a GPU has.")
+    gpu_taints: tuple[str, ...] = Field(description="Keys of the taints that keep other pods off nodes with a GPU.")
     project_root: Path
 
 
@@ -57,7 +60,9 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     lake_url = _place(given.get("FT_ASSETS_LAKE") or ".lake")
     state_url = given.get("FT_ASSETS_STATE_URL") or ""
     mlflow_uri = given.get("MLFLOW_TRACKING_URI") or ""
-    wrong = _wrong_values(execution, given) + _wrong_judge(given)
+    labels = given.get("FT_ASSETS_GPU_NODE_SELECTOR") or "nvidia.com/gpu.present=true"
+    taints = given.get("FT_ASSETS_GPU_TAINTS") or "nvidia.com/gpu"
+    wrong = _wrong_values(execution, given) + _wrong_judge(given) + _wrong_labels(labels)
     _refuse(wrong + _unshared_stores(lake_url, execution, state_url, mlflow_uri))
     return Settings(
         lake_url=lake_url,
@@ -73,6 +78,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         judge_url=given.get("FT_ASSETS_JUDGE_URL") or None,
         judge_model=given.get("FT_ASSETS_JUDGE_MODEL") or None,
         judge_api_key=given.get("FT_ASSETS_JUDGE_API_KEY") or None,
+        gpu_node_selector={} if labels == NONE else dict(label.split("=") for label in labels.split(",")),
+        gpu_taints=() if taints == NONE else tuple(taints.split(",")),
         project_root=PROJECT_ROOT,
     )
 
@@ -118,6 +125,12 @@ def _wrong_values(execution: str, given: Mapping[str, str]) -> list[str]:
     if written != start_date:
         wrong.append(f"FT_ASSETS_START_DATE is {start_date!r}; set it to a day written YYYY-MM-DD")
     return wrong
+
+
+def _wrong_labels(labels: str) -> list[str]:
+    if labels == NONE or all(label.count("=") == 1 and label.split("=")[0] for label in labels.split(",")):
+        return []
+    return [f"FT_ASSETS_GPU_NODE_SELECTOR is {labels!r}; set it to label=value,label=value, or to {NONE}"]
 
 
 def _wrong_judge(given: Mapping[str, str]) -> list[str]:

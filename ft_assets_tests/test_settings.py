@@ -78,3 +78,14 @@ def test_importing_what_definitions_import_loads_no_heavy_library() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PROJECT_ROOT)
+
+
+def test_gpu_nodes_are_marked_as_the_gpu_operator_does_unless_the_cluster_says_otherwise() -> None:
+    usual = read_settings({})
+    assert (usual.gpu_node_selector, usual.gpu_taints) == ({"nvidia.com/gpu.present": "true"}, ("nvidia.com/gpu",))
+    own = read_settings({"FT_ASSETS_GPU_NODE_SELECTOR": "pool=gpu,zone=a", "FT_ASSETS_GPU_TAINTS": "pool,team"})
+    assert (own.gpu_node_selector, own.gpu_taints) == ({"pool": "gpu", "zone": "a"}, ("pool", "team"))
+    bare = read_settings({"FT_ASSETS_GPU_NODE_SELECTOR": "none", "FT_ASSETS_GPU_TAINTS": "none"})
+    assert (bare.gpu_node_selector, bare.gpu_taints) == ({}, ())
+    with pytest.raises(BadConfiguration, match="FT_ASSETS_GPU_NODE_SELECTOR is 'gpu'"):
+        read_settings({"FT_ASSETS_GPU_NODE_SELECTOR": "gpu"})

@@ -1,7 +1,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
@@ -9,10 +9,11 @@ from ft_assets.defs.conventions import DAYS, MODEL_LINES, SETTINGS, SPECIALIZATI
 from ft_assets.defs.curation import FEEDBACK_STAMP, curated_examples, feedback_said
 from ft_assets.defs.dataset import train_eval_split
 from ft_assets.defs.evaluation import evaluation_report
+from ft_assets.defs.execution import executor_of_small_steps
 from ft_assets.defs.judging import judge_scores
 from ft_assets.defs.preferences import CURATED_STAMP, curated_stamps, preference_pairs
 from ft_assets.defs.release import registered_model
-from ft_assets.defs.retraining import Due, any_run_is_active, due_lines, lines_digest
+from ft_assets.defs.retraining import Due, Waiting, any_run_is_active, due_lines, looked_at, utc_now
 from ft_assets.defs.sources import LANDING_STAMP, raw_interactions
 from ft_assets.defs.tables import latest_metadata
 from ft_assets.defs.training import base_model, lora_checkpoint
@@ -22,7 +23,7 @@ from ft_assets.state import State
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 # Its steps follow each other, and a process for each would cost more CPU than a day of a thousand answers.
-ONE_PROCESS = dg.in_process_executor
+ONE_PROCESS = executor_of_small_steps()
 
 # A Dagster job cannot span two partition definitions, so the main job is two: one per wing.
 curate = dg.define_asset_job(
@@ -66,8 +67,9 @@ def weekly_retraining(
     context: dg.ScheduleEvaluationContext, lake: dg.ResourceParam[Lake], state: dg.ResourceParam[State]
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Retrains every line that has anything new, also below the sensor's threshold."""
-    due, waiting = due_lines(context.instance, lake, state, SPECIALIZATIONS.values(), new_examples=1)
-    return [request(line) for line in due] or dg.SkipReason("\n".join(waiting))
+    lines, now = SPECIALIZATIONS.values(), context.scheduled_execution_time
+    due, waiting = due_lines(context.instance, lake, state, lines, "weekly_retraining", now, new_examples=1)
+    return [request(line) for line in due] or dg.SkipReason(reasons_of(waiting))
 
 
 @dg.sensor(job=curate, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -162,20 +164,31 @@ def neighbours(days: Sequence[str]) -> Iterator[list[str]]:
 def new_high_score_samples(
     context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake], state: dg.ResourceParam[State]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Retrains a line once it has enough new high-score samples on its train side; otherwise says what is missing."""
-    looked_at = f"{lake.version('curated_examples')}:{lines_digest()}"
+    """Retrains a line once it has enough new high-score samples on its train side; otherwise says what is missing.
+
+    A tainted champion, and falling ratings where the line looks at them, are reasons as well.
+    """
+    stamp, now = looked_at(lake, state), utc_now()
     before: dict[str, str] = json.loads(context.cursor or "{}")
     idle = not any_run_is_active(context.instance, "retrain")
-    if idle and before.get("looked_at") == looked_at:
+    is_time = "again_at" in before and now >= datetime.fromisoformat(before["again_at"])
+    if idle and before.get("looked_at") == stamp and not is_time:
         return dg.SkipReason(before["waiting"])  # nothing moved, so no table is read
-    due, waiting = due_lines(context.instance, lake, state, SPECIALIZATIONS.values())
-    reasons = "\n".join(waiting)
+    due, waiting = due_lines(context.instance, lake, state, SPECIALIZATIONS.values(), "new_high_score_samples", now)
+    reasons = reasons_of(waiting)
     if due:
-        context.log.info(reasons)
+        context.log.info("\n".join([*(line.why for line in due), reasons]))
         return dg.SensorResult(run_requests=[request(line) for line in due])
     if idle:
-        context.update_cursor(json.dumps({"looked_at": looked_at, "waiting": reasons}))
+        again = min((line.until for line in waiting if line.until), default=None)
+        cursor = {"looked_at": stamp, "waiting": reasons} | ({"again_at": again.isoformat()} if again else {})
+        context.update_cursor(json.dumps(cursor))
     return dg.SkipReason(reasons)
+
+
+def reasons_of(waiting: Sequence[Waiting]) -> str:
+    """One line for each line that waits."""
+    return "\n".join(line.reason for line in waiting)
 
 
 def request(line: Due) -> dg.RunRequest:

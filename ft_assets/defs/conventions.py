@@ -50,15 +50,6 @@ def partition_days(context: dg.AssetCheckExecutionContext) -> list[str]:
     return list(DAYS.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
 
 
-def skipped(spec: Specialization) -> str | None:
-    """Why this line trains nothing, or None."""
-    if spec.architecture == "rag-only":
-        return "architecture is rag-only: this line answers from retrieval, nothing is trained"
-    if not spec.enabled:
-        return "enabled is false"
-    return None
-
-
 def skip_record(reason: str) -> dg.MaterializeResult:
     """What a step of a line that trains nothing leaves behind."""
     return dg.MaterializeResult(metadata={"status": "SKIPPED", "reason": reason})

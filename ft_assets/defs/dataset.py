@@ -1,6 +1,6 @@
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -12,12 +12,12 @@ from ft_assets.errors import BadInput
 from ft_assets.lake import Lake
 from ft_assets.records import SIDES, Side
 from ft_assets.rules_file import read_rules
+from ft_assets.specializations.choice import choice_of, golden_of
 from ft_assets.specializations.loader import Specialization
 from ft_assets.state import State
 from ft_assets.training.recipe_ranges import stages_of
 
 if TYPE_CHECKING:
-    from ft_assets.dataset.golden import GoldenRow
     from ft_assets.dataset.snapshot import SnapshotSummary
 
 
@@ -129,7 +129,7 @@ def write_snapshot(
     from ft_assets.dataset.preference_scores import PreferenceRules
     from ft_assets.dataset.snapshot import build_snapshot
 
-    chosen = choice_of(lake, state, spec) | {"ledger": ledger}
+    chosen = choice_of(lake, state, spec, SETTINGS.split_key) | {"ledger": ledger}
     rules = read_rules(SETTINGS.rules, "preferences", PreferenceRules)
     return build_snapshot(
         lake.scan("curated_examples"),
@@ -141,22 +141,6 @@ def write_snapshot(
         disliked_below=rules.least_chosen_score,
         **chosen,
     )
-
-
-def choice_of(lake: Lake, state: State, spec: Specialization) -> dict[str, Any]:
-    """What decides which rows a line's snapshot takes: the same for the snapshot and for the sensor that counts."""
-    from ft_assets.dataset.snapshot import snapshot_ids
-
-    last = state.last_trained(spec.name)
-    return {
-        "selector": spec.select,
-        "split_key": SETTINGS.split_key,
-        "fractions": spec.split,
-        "golden": golden_of(spec, lake),
-        "rules": spec.rules,
-        "ledger": state.sides(spec.name),
-        "previous": snapshot_ids(lake.artifact("snapshot", last.snapshot).path) if last else (),
-    }
 
 
 def ledger_of(instance: dg.DagsterInstance, lake: Lake, state: State, spec: Specialization) -> dict[str, Side]:
@@ -200,18 +184,6 @@ def judged_answers_of(spec: Specialization, summary: "SnapshotSummary") -> dict[
 def golden_clusters_of(spec: Specialization, lake: Lake) -> int:
     """How many independent questions the line's golden set asks."""
     return len({row.cluster_id for row in golden_of(spec, lake)})
-
-
-def golden_of(spec: Specialization, lake: Lake) -> "list[GoldenRow]":
-    """The line's golden set, from its file or from the lake; empty where it has none."""
-    from ft_assets.dataset.golden import golden_rows
-
-    place = spec.evaluation.golden_set
-    if place is None:
-        return []
-    if key := spec.evaluation.golden_lake_key:
-        return golden_rows(lake.read_file(key), str(place), spec.evaluation.golden_sha256)
-    return golden_rows(Path(place), None, spec.evaluation.golden_sha256)
 
 
 def side_named(name: str) -> Side:

@@ -2,11 +2,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from ft_assets.defs.conventions import MODEL_LINES, SETTINGS, partition, pinned, skipped, specialization
+from ft_assets.defs.conventions import MODEL_LINES, SETTINGS, partition, pinned, specialization
 from ft_assets.defs.dataset import train_eval_split
 from ft_assets.defs.training import device_of, floors_of, training_rows
 from ft_assets.errors import FtAssetsError, MissingInput
 from ft_assets.lake import Lake
+from ft_assets.specializations.choice import why_skipped
 from ft_assets.specializations.loader import Specialization
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def training_can_succeed(context: dg.AssetCheckExecutionContext, lake: dg.Resour
     and says so where no tokenizer can be had to look at the rows.
     """
     spec = specialization(context)
-    if reason := skipped(spec):
+    if reason := why_skipped(spec):
         return dg.AssetCheckResult(passed=True, metadata={"status": "SKIPPED", "reason": reason})
     from ft_assets.chat import Chat
     from ft_assets.training.preflight import preflight

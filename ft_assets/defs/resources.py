@@ -1,6 +1,7 @@
 import dagster as dg
 
 from ft_assets.defs.conventions import SETTINGS
+from ft_assets.defs.execution import executor
 from ft_assets.lake import Lake
 from ft_assets.state import State
 from ft_assets.tracking import Tracking
@@ -16,5 +17,5 @@ def resources() -> dg.Definitions:
             "state": State(SETTINGS.state_url),
             "tracking": Tracking(SETTINGS.mlflow_tracking_uri, lake.work_dir("tracking")),
         },
-        executor=dg.multiprocess_executor.configured({"max_concurrent": 4}),
+        executor=executor(),
     )

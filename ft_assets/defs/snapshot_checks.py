@@ -5,8 +5,9 @@ from pathlib import Path
 import dagster as dg
 
 from ft_assets.defs.conventions import MODEL_LINES, pinned, specialization
-from ft_assets.defs.dataset import golden_of, train_eval_split, write_snapshot
+from ft_assets.defs.dataset import train_eval_split, write_snapshot
 from ft_assets.lake import Artifact, Lake
+from ft_assets.specializations.choice import golden_of
 from ft_assets.specializations.loader import Specialization
 from ft_assets.state import State
 

@@ -10,8 +10,9 @@ import dagster as dg
 import polars as pl
 
 from ft_assets.defs.conventions import MODEL_LINES, pinned, specialization
-from ft_assets.defs.dataset import golden_of, judged_answers_of, train_eval_split
+from ft_assets.defs.dataset import judged_answers_of, train_eval_split
 from ft_assets.lake import Artifact, Lake
+from ft_assets.specializations.choice import golden_of
 from ft_assets.specializations.loader import Specialization
 from ft_assets.state import State
 

@@ -13,10 +13,11 @@ from ft_assets.defs.conventions import (
     MODEL_LINES,
     SETTINGS,
     pinned,
-    skipped,
     specialization,
 )
-from ft_assets.defs.dataset import golden_of, train_eval_split
+from ft_assets.defs.dataset import train_eval_split
+from ft_assets.defs.execution import TRAINS, times_out_of_memory
+from ft_assets.defs.launched_by import launched_by
 from ft_assets.defs.training_report import (
     curves_of,
     data_of_stages,
@@ -29,8 +30,10 @@ from ft_assets.defs.training_report import (
 )
 from ft_assets.lake import Artifact, Lake
 from ft_assets.records import Side
+from ft_assets.specializations.choice import golden_of, why_skipped
 from ft_assets.specializations.loader import Specialization
 from ft_assets.state import State
+from ft_assets.state_leases import Leases
 from ft_assets.tracking import Tracking
 from ft_assets.training.progress import ProgressReports, spent
 from ft_assets.training.recipe import Recipe
@@ -78,6 +81,7 @@ def base_model(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) 
     kinds={"pytorch", "huggingface"},
     owners=ML_ENG,
     pool=GPU_POOL,
+    op_tags=TRAINS,
 )
 def lora_checkpoint(
     context: dg.AssetExecutionContext,
@@ -99,7 +103,7 @@ def lora_checkpoint(
     from ft_assets.training.sweep_run import launch_with_sweep
 
     spec = specialization(context)
-    if reason := skipped(spec):
+    if reason := why_skipped(spec):
         return skipped_training(lake, spec, reason)
     recipe = with_overrides(spec.recipe, config.overrides)
     snapshot = lake.artifact(
@@ -111,15 +115,20 @@ def lora_checkpoint(
     looked_at = look_before(spec, recipe, rows, base.path, lake, device)
     for warning in looked_at.refuse():
         context.log.warning(warning)
-    job = job_of(spec, recipe, snapshot, base, lake)
+    lease = Leases(state.url).take(spec.name, f"run {context.run.run_id}, attempt {context.retry_number + 1}")
+    job = replace(job_of(spec, recipe, snapshot, base, lake), lease=lease, lowerings=times_out_of_memory(context))
     with tempfile.TemporaryDirectory() as folder, stream_of(tracking, context, spec, job) as stream:
         reports = ProgressReports(context.log.info, stream.log, several_stages=len(job.training_ids) > 1)
         launched = launch_with_sweep(
             replace(job, out_dir=Path(folder)), rows, device.count, reports, context.log.error, context.log.info
         )
         result, sweep = launched.result, launched.sweep
+        lease.require()
         adapter = lake.put_artifact("adapter", Path(folder))
-        state.record_trained(spec.name, snapshot.digest, recipe.digest(), base.digest, adapter.digest)
+        lease.require()
+        state.record_trained(
+            spec.name, snapshot.digest, recipe.digest(), base.digest, adapter.digest, launched_by(context.run)
+        )
         curves = curves_of(result)
         cost = spent(launched.seconds, launched.tokens, device.count, device.dollars_per_hour, device.type == "cuda")
         for number, metrics in sweep.as_metrics() if sweep else ():

@@ -4,11 +4,11 @@ from typing import Any
 
 import dagster as dg
 
-from ft_assets.defs.conventions import MODEL_LINES, pinned, skipped, specialization
-from ft_assets.defs.dataset import golden_of
+from ft_assets.defs.conventions import MODEL_LINES, pinned, specialization
 from ft_assets.defs.training import lora_checkpoint
 from ft_assets.errors import IncompleteArtifact
 from ft_assets.lake import Lake
+from ft_assets.specializations.choice import golden_of, why_skipped
 from ft_assets.specializations.loader import Specialization
 from ft_assets.training.recipe_ranges import stages_of
 
@@ -25,7 +25,7 @@ def trained_on_no_eval_row(context: dg.AssetCheckExecutionContext, lake: dg.Reso
     from ft_assets.dataset.received_rows import received_problems, told
 
     spec = specialization(context)
-    if reason := skipped(spec):
+    if reason := why_skipped(spec):
         return dg.AssetCheckResult(passed=True, metadata={"status": "SKIPPED", "reason": reason})
     digest = pinned(context, "lora_checkpoint")
     asked = what_it_received(lake, spec, digest)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ft_assets.errors import FtAssetsError, Rerunnable
+from ft_assets.errors import FtAssetsError, LeaseLost, Rerunnable
 from ft_assets.training.checkpoint import Best, Checkpoint
 from ft_assets.training.checkpoint_store import Checkpoints
 
@@ -68,7 +68,8 @@ class Termination:
 class CheckpointSaver:
     """Saves checkpoints into a store, and counts the saves that failed. Training goes on without them.
 
-    After `alert_after` failures in a row `on_alert` gets one message. Nothing is deleted to make room.
+    `may_commit` is asked before a checkpoint is shown, and raises LeaseLost when another trainer took over: that ends
+    the training. After `alert_after` failures in a row `on_alert` gets one message. Nothing is deleted to make room.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class CheckpointSaver:
         alert_after: int = 3,
         on_alert: Callable[[str], object] = log.error,
         clock: Callable[[], float] = time.monotonic,
+        may_commit: Callable[[], object] = bool,
     ):
         self.store = store
         self.keep_last = keep_last
@@ -90,6 +92,7 @@ class CheckpointSaver:
         self.best: Best | None = None
         self._on_alert = on_alert
         self._clock = clock
+        self._may_commit = may_commit
 
     def resume(self) -> Checkpoint | None:
         """The newest valid checkpoint, with its best weights verified; None when there is nothing to go on from.
@@ -115,6 +118,9 @@ class CheckpointSaver:
         """Lets `write` fill a staged directory and seals it; None when that failed, which is logged and not raised.
 
         `best_step` is the step with the best validation loss so far; `trainer()` is asked after `write`.
+
+        Raises:
+            LeaseLost: another trainer took over; nothing is shown.
         """
         started = self._clock()
         stage = self.store.stage(step)
@@ -122,10 +128,13 @@ class CheckpointSaver:
         try:
             write(stage)
             best = self.best if self.has_best(best_step) else None
+            self._may_commit()
             sealed = self.store.seal(stage, step, best_step, best, trainer(), processes)
             self.newest, self.best = sealed, sealed.best or self.best
             if self.store.retain(sealed, self.keep_last, urgent=self.termination.asked):
                 self.failures_in_a_row = 0
+        except LeaseLost:
+            raise
         except (OSError, FtAssetsError) as error:
             self._failed(step, sealed, error)
         finally:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from ft_assets.errors import FtAssetsError, Rerunnable
+from ft_assets.state_leases import Lease
 from ft_assets.system_prompts import SystemPrompt
 from ft_assets.training.intervals import Intervals
 from ft_assets.training.recipe import Recipe
@@ -43,6 +44,8 @@ class DeviceJob:
     stop_after_steps: int | None = None  # of the last stage: the end of a sweep's rung
     keep_last: int = 2
     grace_seconds: float = 25.0
+    lowerings: int = 0  # of earlier attempts that the kernel killed for want of memory
+    lease: Lease | None = field(default=None, repr=False)  # without one nobody else may train the line
 
     @property
     def last_dir(self) -> Path:
@@ -52,7 +55,8 @@ class DeviceJob:
 
 def write_job(folder: Path, job: DeviceJob, rows: TrainingRows) -> None:
     """Writes the job and its rows (masked text, as in the snapshot) for the processes to read."""
-    words = {**vars(job), "recipe": job.recipe.model_dump(exclude_unset=True)}
+    lease = asdict(job.lease) if job.lease else None
+    words = {**vars(job), "recipe": job.recipe.model_dump(exclude_unset=True), "lease": lease}
     (folder / JOB).write_text(json.dumps(words, default=str))
     with (folder / ROWS).open("w") as file:
         for side in fields(TrainingRows):
@@ -65,7 +69,8 @@ def read_job(folder: Path) -> tuple[DeviceJob, TrainingRows]:
     """What `write_job` wrote. Rows come back as objects with the same attributes, their messages as mappings."""
     words = json.loads((folder / JOB).read_text())
     paths = {name: Path(words[name]) for name in ("base_dir", "work_dir", "out_dir", "tokens_dir")}
-    job = DeviceJob(**{**words, **paths, "recipe": Recipe.model_validate(words["recipe"])})
+    lease = Lease(**words["lease"]) if words["lease"] else None
+    job = DeviceJob(**{**words, **paths, "recipe": Recipe.model_validate(words["recipe"]), "lease": lease})
     found: dict[str, dict[str, list[Any]]] = {side.name: {} for side in fields(TrainingRows)}
     with (folder / ROWS).open() as file:
         for side, kind, row in map(json.loads, file):

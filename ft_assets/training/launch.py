@@ -40,6 +40,7 @@ def launch(
         callbacks=stops(job.stop_after_steps, list(job.training_ids)[-1]),
         on_alert=on_alert,
         tokens_dir=job.tokens_dir,
+        lowerings=job.lowerings,
     )
 
 
@@ -47,4 +48,5 @@ def saver_of(job: DeviceJob, on_alert: Callable[[str], object], objective: str) 
     """What saves the checkpoints of one stage of the job, under the stage's own training id."""
     training_id = job.training_ids[objective]
     store = checkpoint_store(job.lake_url, job.work_dir / training_id, training_id)
-    return CheckpointSaver(store, job.keep_last, job.grace_seconds, on_alert=on_alert)
+    may_commit = job.lease.require if job.lease else bool
+    return CheckpointSaver(store, job.keep_last, job.grace_seconds, on_alert=on_alert, may_commit=may_commit)

@@ -11,6 +11,7 @@ from typing import Any
 from ft_assets.compute import compute_device, device_kind
 from ft_assets.errors import BadInput
 from ft_assets.system_prompts import SystemPrompt
+from ft_assets.training.numerics import numerics
 from ft_assets.training.recipe import Recipe
 
 GIVEN_BY_THE_CALLER = ("snapshot", "base_id", "base_digest")
@@ -81,6 +82,7 @@ def describe(given: Mapping[str, Any], recipe: Recipe, system_prompt: SystemProm
         "python": platform.python_version(),
         "libraries": library_versions(),
         "device": {"type": compute_device(), "kind": device_kind(), "threads": threads},
+        "numerics": numerics(),
     }
 
 

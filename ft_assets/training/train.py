@@ -14,7 +14,7 @@ from ft_assets.compute import use_available_cores
 from ft_assets.system_prompts import SystemPrompt
 from ft_assets.training.checkpoint_ranks import from_first_process, is_first_process
 from ft_assets.training.checkpoint_saver import CheckpointSaver
-from ft_assets.training.out_of_memory import fitting_length, with_less_memory
+from ft_assets.training.out_of_memory import fitting_length, lowered_by, with_less_memory
 from ft_assets.training.provenance import describe
 from ft_assets.training.received import write_received
 from ft_assets.training.recipe import Recipe
@@ -60,6 +60,7 @@ def train(
     callbacks: "Sequence[TrainerCallback]" = (),
     tokens_dir: Path | None = None,
     on_alert: Callable[[str], object] = log.error,
+    lowerings: int = 0,
 ) -> TrainingResult:
     """Trains and writes the last stage's weights to `out_dir`, with training_log, provenance and received.json.
 
@@ -71,7 +72,8 @@ def train(
     rows and dropout, all from `recipe.seed`: the same machine, thread count and libraries give the same bytes.
     `provenance` names at least `snapshot`, `base_id` and `base_digest`. `on_progress` gets stage, step, steps and the
     losses of each log entry, `on_alert` one message when the training is stopped for good. A stage that runs out of
-    memory is tried again in smaller pieces (out_of_memory.py), which its result tells. Under torchrun every process
+    memory is tried again in smaller pieces (out_of_memory.py), which its result tells; `lowerings` says how often the
+    kernel killed earlier attempts for it, which could not do so themselves. Under torchrun every process
     calls this with the same arguments, and the first one writes.
 
     Raises:
@@ -90,7 +92,17 @@ def train(
     chat = Chat(base_dir)
     tokens_dir = tokens_dir or work_dir / "tokens"
     given = _Given(
-        base_dir, rows, chat, work_dir, checkpoints, system_prompt, on_progress, callbacks, tokens_dir, on_alert
+        base_dir,
+        rows,
+        chat,
+        work_dir,
+        checkpoints,
+        system_prompt,
+        on_progress,
+        callbacks,
+        tokens_dir,
+        on_alert,
+        lowerings,
     )
     former, results = None, []
     for number, stage in enumerate(stages, start=1):
@@ -126,6 +138,7 @@ class _Given:
     callbacks: "Sequence[TrainerCallback]"
     tokens_dir: Path
     on_alert: Callable[[str], object]
+    lowerings: int
 
     def weights_dir(self, stage: Recipe) -> Path:
         """Where a stage that is not the last leaves its weights for the next one; gone at the end."""
@@ -133,13 +146,14 @@ class _Given:
 
 
 def _within_memory(given: _Given, stage: Recipe, former: Path | None) -> "tuple[Trainer, StageResult]":
+    smaller, before = lowered_by(stage, given.lowerings)
     (trainer, result), _, told = with_less_memory(
-        stage,
+        smaller,
         lambda recipe: _train_stage(given, recipe, former),
         lambda recipe: fitting_length(given.base_dir, recipe),
         given.on_alert,
     )
-    return trainer, replace(result, lowered=told)
+    return trainer, replace(result, lowered=[*before, *told])
 
 
 def _train_stage(given: _Given, stage: Recipe, former: Path | None) -> "tuple[Trainer, StageResult]":

@@ -79,6 +79,7 @@ def work(folder: Path) -> int:
                 on_alert=partial(tell, "alert"),
                 callbacks=[sharded_as_asked(), *stops(job.stop_after_steps, list(job.training_ids)[-1])],
                 tokens_dir=job.tokens_dir,
+                lowerings=job.lowerings,
             )
         if rank == 0:
             write_result(folder, result)
