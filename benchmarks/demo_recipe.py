@@ -22,10 +22,12 @@ from ft_assets.dataset.contamination import golden_rows
 from ft_assets.dataset.rows import SnapshotRow, read_side
 from ft_assets.dataset.snapshot import build_snapshot
 from ft_assets.evaluation.backend import questions_of
-from ft_assets.evaluation.gate import decide
 from ft_assets.evaluation.items import EvalItem
+from ft_assets.evaluation.metrics import metrics_named
 from ft_assets.evaluation.model_to_ask import ModelToAsk
+from ft_assets.evaluation.paired_points import paired_points
 from ft_assets.evaluation.score import RowScore, score_rows, summarize, summarize_by
+from ft_assets.evaluation.statistics import rate_difference
 from ft_assets.evaluation.suites import golden_items
 from ft_assets.evaluation.transformers_backend import TransformersBackend
 from ft_assets.ingest.landing import ingest_day
@@ -40,6 +42,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SPEC = load_specializations(ROOT / "ft_assets" / "specializations", ROOT)["software-developer"]
 PROMPT = SPEC.system_prompt.as_written()
 BASE = ROOT / "data" / "tiny_base"
+
+MEASURED = metrics_named(["rouge_l", "exact_match", "token_accuracy", "perplexity"])
 
 
 def snapshot_of(batches: list[str], folder: Path) -> Path:
@@ -66,7 +70,7 @@ def snapshot_of(batches: list[str], folder: Path) -> Path:
 def scores(adapter: Path | None, items: list[EvalItem]) -> list[RowScore]:
     backend = TransformersBackend(ModelToAsk(str(adapter), BASE, adapter), SPEC.evaluation.max_new_tokens)
     said = [one for batch in backend.batches(questions_of(items, PROMPT)) for one in batch.predictions]
-    return score_rows(items, said)
+    return score_rows(items, said, MEASURED)
 
 
 def trained(snapshot: Path, seed: int, folder: Path) -> Path:
@@ -108,17 +112,14 @@ def shingles(text: str) -> set[tuple[str, ...]]:
 
 
 def line(name: str, rows: list[RowScore]) -> str:
-    s = summarize(rows)
-    return (
-        f"{name:42s} ROUGE-L {s.rouge_l:.3f}  exact match {s.exact_match:.3f}  "
-        f"token accuracy {s.token_accuracy:.3f}  perplexity {s.perplexity:.3f}"
-    )
+    figures = summarize(rows, MEASURED).figures
+    return f"{name:42s} " + "  ".join(f"{metric} {figure:.3f}" for metric, figure in figures.items())
 
 
 def main() -> None:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     items = golden_items(golden_rows(SPEC.evaluation.golden_set))
-    reached, promoted = [], []
+    reached, better = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part in ("first", "both"):
@@ -128,19 +129,21 @@ def main() -> None:
         rows = [row for side in ("train", "validation", "eval") for row in read_side(both, side)]
         print(f"largest near-duplicate cluster: {100 * largest_cluster_share(rows):.2f} % of {len(rows)} rows")
         base = scores(None, items)
-        for slice_name in summarize_by(base, "slice"):
-            print(line(f"base, {slice_name}", [row for row in base if row.slice == slice_name]))
+        for slice_name in summarize_by(base, "slice", MEASURED):
+            print(line(f"base, {slice_name}", [row for row in base if row.facets["slice"] == slice_name]))
         for seed in range(seeds):
             old = scores(trained(first, seed, folder / f"{seed}-first"), items)
             new = scores(trained(both, seed, folder / f"{seed}-both"), items)
-            for slice_name in summarize_by(new, "slice"):
-                part = [row for row in new if row.slice == slice_name]
-                print(line(f"seed {seed}, both batches, {slice_name}", part))
-            verdict = decide(new, base, old, SPEC.gate)
-            print(f"seed {seed}: {verdict.summary}", flush=True)
-            reached.append(summarize([row for row in new if row.slice == "new_combination"]).exact_match)
-            promoted.append(verdict.outcome == "promote")
-    print(f"second over first: promoted in {sum(promoted)} of {seeds} seeds")
+            for slice_name in summarize_by(new, "slice", MEASURED):
+                its = [row for row in new if row.facets["slice"] == slice_name]
+                print(line(f"seed {seed}, both batches, {slice_name}", its))
+            pairs = paired_points(new, old, SPEC.gate.primary_metric)
+            gain = rate_difference(pairs.candidate, pairs.other, pairs.possible, pairs.clusters)
+            print(f"seed {seed}: second over first {gain.estimate:+.3f} [{gain.low:.3f}, {gain.high:.3f}]", flush=True)
+            combinations = [row for row in new if row.facets["slice"] == "new_combination"]
+            reached.append(summarize(combinations, MEASURED).figures["exact_match"])
+            better.append(gain.low > 0)
+    print(f"second over first: shown to be better in {sum(better)} of {seeds} seeds")
     print(f"exact match on new combinations, median seed: {statistics.median(reached):.3f}")
 
 

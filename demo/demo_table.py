@@ -11,7 +11,12 @@ from rich.table import Table
 
 from ft_assets.lake import Lake
 
-METRICS = {"rouge_l": "ROUGE-L", "exact_match": "exact match", "token_accuracy": "token acc."}
+METRICS = {
+    "rouge_l": "ROUGE-L",
+    "exact_match": "exact match",
+    "token_accuracy": "token acc.",
+    "perplexity": "perplexity",
+}
 
 
 def print_summary(console: Console, instance: dg.DagsterInstance, lake: Lake, line: str) -> None:
@@ -85,28 +90,21 @@ def model_table(models: list[dict[str, Any]], reports: list[dict[str, Any]]) -> 
     table.title = f"On the {reports[-1]['judged_suite']}"
     for record, report in zip(models, reports, strict=True):
         suite = report["suites"][report["judged_suite"]]
-        summaries = suite["summaries"]
         version = record["name"].split("-")[-2]
-        for comparison in suite["comparisons"]:
-            metric, other = comparison["metric"], comparison["against"]
+        for difference in suite["differences"]:
+            metric, other = difference["metric"], difference["against"]
+            if metric not in METRICS:
+                continue
+            figures = suite["figures"][metric]
+            sign, digits = ("x ", ".2g") if difference["ratio"] else ("", "+.3f")
             table.add_row(
                 version,
-                other,
+                other.replace("_", " "),
                 METRICS[metric],
-                f"{summaries['candidate'][metric]:.3f}",
-                f"{summaries[other][metric]:.3f}",
-                f"{comparison['difference']:+.3f}",
-                f"{comparison['low']:+.3f} {comparison['high']:+.3f}",
-            )
-        for other, ratio in suite["perplexity_ratios"].items():
-            table.add_row(
-                version,
-                other,
-                "perplexity",
-                f"{summaries['candidate']['perplexity']:.3g}",
-                f"{summaries[other]['perplexity']:.3g}",
-                f"x {ratio['estimate']:.2g}",
-                f"x {ratio['low']:.2g} {ratio['high']:.2g}",
+                f"{figures['candidate']['figure']:.3g}",
+                f"{figures[other]['figure']:.3g}",
+                f"{sign}{difference['estimate']:{digits}}",
+                f"{sign}{difference['low']:{digits}} {difference['high']:{digits}}",
             )
     return table
 
