@@ -93,13 +93,13 @@ def model_table(models: list[dict[str, Any]], reports: list[dict[str, Any]]) -> 
         version = record["name"].split("-")[-2]
         for difference in suite["differences"]:
             metric, other = difference["metric"], difference["against"]
-            if metric not in METRICS:
+            if metric not in METRICS or other not in ("champion", "base"):
                 continue
             figures = suite["figures"][metric]
             sign, digits = ("x ", ".2g") if difference["ratio"] else ("", "+.3f")
             table.add_row(
                 version,
-                other.replace("_", " "),
+                other,
                 METRICS[metric],
                 f"{figures['candidate']['figure']:.3g}",
                 f"{figures[other]['figure']:.3g}",
