@@ -14,14 +14,18 @@ from ft_assets.evaluation.gate_rules import GUARDRAIL_LEVEL, SUPERIOR_LEVEL, Gat
 from ft_assets.evaluation.golden_budget import NEW_SHARE_NEEDED, GoldenStatus, cumulative_false_promotion_rate
 from ft_assets.evaluation.paired_points import PairedPoints, paired_points
 from ft_assets.evaluation.statistics import Differences, holm_levels, superiority_p_value
-from ft_assets.evaluation.verdict import Condition, Outcome, Verdict
+from ft_assets.evaluation.verdict import THIS_ARTIFACT, Condition, Outcome, Verdict
 
-__all__ = ["Evidence", "Pair", "PairedPoints", "decide", "evaluation_problems", "new_part", "paired_points"]
-
-THIS_ARTIFACT = (
-    "This verdict is about this one trained model, not about its data or its recipe: training again with another seed "
-    "gives another model, which has to be judged again."
-)
+__all__ = [
+    "THIS_ARTIFACT",
+    "Evidence",
+    "Pair",
+    "PairedPoints",
+    "decide",
+    "evaluation_problems",
+    "new_part",
+    "paired_points",
+]
 
 
 def decide(evidence: Evidence, rules: GateRules) -> Verdict:

@@ -8,6 +8,12 @@ Outcome = Literal["promote", "hold", "reject", "not evaluated"]
 Kind = Literal["superior", "guardrail", "floor", "coverage", "clusters", "golden budget"]
 
 
+THIS_ARTIFACT = (
+    "This verdict is about this one trained model, not about its data or its recipe: training again with another seed "
+    "gives another model, which has to be judged again."
+)
+
+
 class Condition(BaseModel):
     """One thing that has to hold before a promotion, with what was seen.
 
@@ -50,6 +56,7 @@ class Verdict(BaseModel):
 
     @property
     def summary(self) -> str:
-        """One line: the outcome, the deciding difference with its interval, and what is missing where it holds."""
-        primary = [c.sentence for c in self.conditions if c.kind == "superior"]
-        return f"{self.outcome}: " + "; ".join([*primary, *([] if self.outcome == "promote" else self.reasons)])
+        """One line: the outcome, the difference that decides with its interval, and what is missing where it holds."""
+        decisive = [c.sentence for c in self.conditions if c.kind == "superior" and c.blocks][:1]
+        missing = [] if self.outcome == "promote" else [reason for reason in self.reasons if reason != THIS_ARTIFACT]
+        return f"{self.outcome}: " + " ".join([*decisive, *missing])
