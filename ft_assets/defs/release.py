@@ -157,7 +157,7 @@ def champion_was_proved(
         return dg.AssetCheckResult(passed=True, metadata={"champion": "none yet"})
     facts: dict[str, Any] = {
         "champion": champion.model_digest,
-        "promotion": champion.number,
+        "promotion": str(champion.number),
         "by": champion.by,
         "why": champion.why,
     }
