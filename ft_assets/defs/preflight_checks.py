@@ -2,8 +2,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from ft_assets.defs.conventions import MODEL_LINES, SETTINGS, partition, pinned, specialization
+from ft_assets.defs.conventions import MODEL_LINES, SETTINGS, SPECIALIZATIONS, partition, pinned, specialization
 from ft_assets.defs.dataset import train_eval_split
+from ft_assets.defs.evaluation_facts import materializations, report_of
 from ft_assets.defs.training import device_of, floors_of, training_rows
 from ft_assets.errors import FtAssetsError, MissingInput
 from ft_assets.lake import Lake
@@ -26,7 +27,7 @@ def training_can_succeed(context: dg.AssetCheckExecutionContext, lake: dg.Resour
     """Nothing speaks against training the YAML's recipe on this snapshot: rows, lengths, masks, steps, rate, memory.
 
     Asked before a GPU is; `lora_checkpoint` asks again, with the knobs of its launch. Blocks with every reason by name,
-    and says so where no tokenizer can be had to look at the rows.
+    and says so where no tokenizer can be had to look at the rows; also where the gate could promote nobody.
     """
     spec = specialization(context)
     if reason := why_skipped(spec):
@@ -46,14 +47,37 @@ def training_can_succeed(context: dg.AssetCheckExecutionContext, lake: dg.Resour
         least=floors_of(spec),
         device=expected_device(spec) if folder else None,
     )
-    return check_result(found, not_looked)
+    return check_result(found, not_looked, powerless_gate(context, lake, spec))
 
 
-def check_result(found: "Preflight", not_looked: str | None) -> dg.AssetCheckResult:
+def powerless_gate(context: dg.AssetCheckExecutionContext, lake: Lake, spec: Specialization) -> str | None:
+    """Why no model of this line could be promoted, however good, given how much the last report saw two models differ;
+    the load of the YAML has asked the same with an assumed figure."""
+    from ft_assets.evaluation.gate_power import observed_discordance
+    from ft_assets.evaluation.gate_rules import JUDGED
+    from ft_assets.evaluation.verdict import Condition
+    from ft_assets.specializations.gate_check import gate_problem
+
+    for made in materializations(context.instance, "evaluation_report", spec.name, 1):
+        report = report_of(lake, made.get("digest"))
+        if report is None or report.get("format", 1) < 2:
+            return None
+        seen = {}
+        for condition in (Condition.model_validate(each) for each in report["verdict"]["conditions"]):
+            suite = JUDGED if condition.suite == report["judged_suite"] else condition.suite
+            if condition.kind == "guardrail" and (found := observed_discordance(condition)) is not None:
+                seen[f"{condition.metric} on {suite}"] = found
+        return gate_problem(spec, SPECIALIZATIONS, seen)
+    return None
+
+
+def check_result(found: "Preflight", not_looked: str | None, gate: str | None = None) -> dg.AssetCheckResult:
     """Red and blocking for what refuses, yellow where nobody could look at the rows, otherwise green with warnings."""
     from ft_assets.training.preflight import told
 
     refusing, warnings = told(found.refusing), told(found.warnings)
+    if gate:
+        refusing.append(f"gate_without_power: {gate}")
     if not_looked:
         warnings.append(f"tokenizer_not_had: the rows were not looked at as tokens, because {not_looked}")
     return dg.AssetCheckResult(

@@ -13,8 +13,12 @@ from ft_assets.training.catalogue import resolve
 GENERAL_FILE = PROJECT_ROOT / "data" / "general_ability.jsonl"
 
 
-def gate_problem(spec: Specialization, lines: Mapping[str, Specialization]) -> str | None:
+def gate_problem(
+    spec: Specialization, lines: Mapping[str, Specialization], discordance: Mapping[str, float] | None = None
+) -> str | None:
     """Why the gate of a line cannot work with suites of these sizes, naming the sizes it needs; None where it can.
+
+    `discordance` by "metric on suite" is what a report has seen (gate_power.observed_discordance), else it is assumed.
 
     A golden set or suite that is in the lake is not read here: the line's `minimum_clusters` stands in for its size.
     `lines` are all lines, for those that the adapter serves, too.
@@ -26,7 +30,7 @@ def gate_problem(spec: Specialization, lines: Mapping[str, Specialization]) -> s
     for name, other in lines.items():
         if other.evaluation.golden_set is not None:
             sizes[f"golden set of {name}"] = _size(other.evaluation.golden_set, other.gate)
-    return power_problem(blocking_rules(spec), sizes)
+    return power_problem(blocking_rules(spec), sizes, discordance)
 
 
 def not_blocking(spec: Specialization) -> dict[str, str]:

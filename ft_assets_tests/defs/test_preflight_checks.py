@@ -1,6 +1,8 @@
 """The check that asks, before a GPU is, whether the YAML's recipe can be trained on the snapshot."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,6 +12,8 @@ from ft_assets.defs.conventions import SPECIALIZATIONS
 from ft_assets.defs.dataset import train_eval_split
 from ft_assets.defs.preflight_checks import training_can_succeed
 from ft_assets.defs.training import base_model
+from ft_assets.evaluation.gate_rules import GateRules, Guardrail
+from ft_assets.evaluation.verdict import Condition
 from ft_assets.lake import Lake
 from ft_assets.training.recipe_overrides import with_overrides
 from ft_assets_tests.defs.test_data_wing import run_days
@@ -135,3 +139,24 @@ def test_a_line_that_trains_nothing_is_skipped(
     found = verdict(snapshot_and_check(instance, resources))
     assert found.passed
     assert found.metadata["status"].value == "SKIPPED"
+
+
+def test_a_gate_that_could_promote_nobody_is_refused_with_what_the_last_report_saw(
+    curated: None,
+    with_line: Callable[..., None],
+    lake: Lake,
+    instance: dg.DagsterInstance,
+    resources: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    seen = Condition(kind="guardrail", suite="golden set", metric="exact_match", level=0.05, n_clusters=60)
+    conditions = [seen.model_copy(update={"smallest_visible": 0.4}).model_dump()]
+    report = {"format": 2, "judged_suite": "golden set", "verdict": {"conditions": conditions}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    digest = lake.put_artifact("report", tmp_path).digest
+    made = dg.AssetMaterialization("evaluation_report", partition=LINE, metadata={"digest": digest})
+    instance.report_runless_asset_event(made)
+    with_line(gate=GateRules(guardrails=(Guardrail(metric="exact_match", margin=0.15),)))
+    result = snapshot_and_check(instance, resources)
+    assert not verdict(result).passed and not trained(result)
+    assert "gate_without_power" in verdict(result).metadata["refused_because"].value

@@ -1,0 +1,56 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from ft_assets.errors import BadConfiguration
+from ft_assets.settings import PROJECT_ROOT
+from ft_assets.specializations.gate_check import gate_problem
+from ft_assets.specializations.loader import load_specializations
+
+LINE = "name: qa-engineer\ndescription: d\nselect: {}\nbase_model: "
+HUB = "{hub: owner/name, revision: 0123456789012345678901234567890123456789}\n"
+
+
+def golden_set(folder: Path, clusters: int) -> str:
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    rows = [
+        {"id": f"g{n}", "cluster_id": f"c{n % clusters}", "task_type": "t", "slice": "s", "messages": turns}
+        for n in range(2 * clusters)
+    ]
+    (folder / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return f"evaluation: {{golden_set: {folder / 'golden.jsonl'}}}\n"
+
+
+def load(folder: Path, text: str):
+    (folder / "qa-engineer.yaml").write_text(LINE + text)
+    return load_specializations(folder, PROJECT_ROOT)["qa-engineer"]
+
+
+def test_the_defaults_leave_an_equal_model_a_fair_chance(tmp_path):
+    assert gate_problem(load(tmp_path, HUB), {}) is None
+
+
+def test_a_margin_that_the_questions_cannot_show_is_refused_with_the_number_they_need(tmp_path):
+    rail = "gate: {guardrails: [{metric: exact_match, margin: 0.02}]}\n"
+    with pytest.raises(BadConfiguration, match=r"qa-engineer\.yaml: gate: .* 120 independent clusters .* are needed"):
+        load(tmp_path, "tiny-base\n" + golden_set(tmp_path, 120) + rail)
+    assert load(tmp_path, "tiny-base\n" + golden_set(tmp_path, 3000) + rail)
+
+
+def test_forgetting_blocks_a_real_base_and_only_informs_the_tiny_one(tmp_path):
+    rail = "gate: {guardrails: [{suite: general ability, metric: exact_match, margin: 0.02}]}\n"
+    assert load(tmp_path, "tiny-base\n" + rail)
+    with pytest.raises(BadConfiguration, match="exact_match on general ability: 250 independent clusters"):
+        load(tmp_path, HUB + rail)
+
+
+def test_a_suite_that_nobody_asks_cannot_guard(tmp_path):
+    with pytest.raises(BadConfiguration, match="'mine'"):
+        load(tmp_path, "tiny-base\ngate: {guardrails: [{suite: mine, metric: exact_match, margin: 0.1}]}\n")
+
+
+def test_more_discordance_than_assumed_needs_more_questions(tmp_path):
+    spec = load(tmp_path, "tiny-base\ngate: {guardrails: [{metric: exact_match, margin: 0.15}]}\n")
+    assert gate_problem(spec, {}) is None
+    assert "exact_match on judged suite" in str(gate_problem(spec, {}, {"exact_match on judged suite": 0.9}))
