@@ -55,10 +55,12 @@ def curated(
     resources: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """220 rated answers of one line, whatever their task."""
+    """220 rated answers of one line, whatever their task. Its models are asked its own questions only."""
     spec = SPECIALIZATIONS[LINE]
     select = spec.select.model_copy(update={"task_types": ()})
-    monkeypatch.setitem(SPECIALIZATIONS, LINE, spec.model_copy(update={"select": select}))
+    only_its_own = {"general_ability": False, "interference": False, "retrieved_examples": 0}
+    evaluation = spec.evaluation.model_copy(update=only_its_own)
+    monkeypatch.setitem(SPECIALIZATIONS, LINE, spec.model_copy(update={"select": select, "evaluation": evaluation}))
     land("2026-03-01", 220, role=LINE)
     assert run_days(instance, resources, "2026-03-01", "2026-03-01").success
 

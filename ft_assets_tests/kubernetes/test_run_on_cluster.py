@@ -91,7 +91,7 @@ def project_environment(cluster: PretendCluster, state_url: str, mlflow_url: str
     lines.mkdir()
     line: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / f"ft_assets/specializations/{LINE}.yaml").read_text())
     line["select"] = {"roles": [LINE]}
-    line["evaluation"]["max_new_tokens"] = 16
+    line["evaluation"] |= {"max_new_tokens": 16, "general_ability": False, "retrieved_examples": 0}
     line["compute"] = {"gpus": 1, "cpu": "2", "memory": "4Gi"}
     (lines / f"{LINE}.yaml").write_text(yaml.safe_dump(line))
     return {
