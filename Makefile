@@ -55,9 +55,10 @@ dev: instance
 	$(BIN)/mlflow server --backend-store-uri $(MLFLOW_TRACKING_URI) --host 127.0.0.1 --port $(MLFLOW_PORT) --workers 1 >$(DAGSTER_HOME)/mlflow.log 2>&1 & \
 	$(BIN)/dg dev --port $(UI_PORT)
 
-# The fast ones on every core; the others one after the other, because they train on every core or start servers.
+# The fast ones and those with servers on every core; those with torch one after the other, because each trains on all.
 test: test-fast
-	$(BIN)/python -m pytest -m "(slow or torch or service or gpu) and not long"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or service) and not torch and not gpu and not long"
+	$(BIN)/python -m pytest -m "(torch or gpu) and not long"
 
 test-fast: install
 	$(BIN)/python -m pytest -n auto -m "not slow and not torch and not service and not gpu"
