@@ -56,9 +56,14 @@ dev: instance
 	$(BIN)/dg dev --port $(UI_PORT)
 
 # The fast ones and those with servers on every core; those with torch one after the other, because each trains on all.
-test: test-fast
+test: .cache/checkov/bin/checkov test-fast
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "(slow or service) and not torch and not gpu and not long"
 	$(BIN)/python -m pytest -m "(torch or gpu) and not long"
+
+# checkov looks at the manifests; it pins old libraries, so it has an environment of its own.
+.cache/checkov/bin/checkov:
+	$(PYTHON) -m venv .cache/checkov
+	.cache/checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 
 test-fast: install
 	$(BIN)/python -m pytest -n auto -m "not slow and not torch and not service and not gpu"

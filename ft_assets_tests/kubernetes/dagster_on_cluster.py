@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
+from ft_assets_tests.kubernetes.manifest_files import named
 from ft_assets_tests.kubernetes.pretend_cluster import PretendCluster, this_machine
 from ft_assets_tests.mlflow_servers import free_port
 
@@ -20,11 +21,7 @@ ACCOUNT = "dagster"
 IMAGE = "registry.example.com/ft-assets:test"
 HOME_IN_PODS = "/opt/dagster/home"
 OVER = {"SUCCESS", "FAILURE", "CANCELED"}
-ALLOWED = [
-    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "create", "delete"]},
-    {"apiGroups": ["batch"], "resources": ["jobs/status"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["pods", "pods/log", "events"], "verbs": ["get", "list"]},
-]
+ALLOWED = named("Role", "dagster")["rules"]  # the role that is deployed: every request is held against it
 _LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message stack } ... on Error { message }
   ... on RunConfigValidationInvalid { errors { message } } } }"""

@@ -219,7 +219,8 @@ class Pods:
 
     def _launch(self, pod: Object, life: PodLife, container: Object, environ: dict[str, str]) -> Object:
         words = [*(container.get("command") or []), *(container.get("args") or [])]
-        command = [life.folder.here(expanded(word, environ)) for word in words]
+        # JSON is what Dagster hands on from pod to pod, the mounts of the next ones with it: that stays as it is.
+        command = [word if word.startswith("{") else life.folder.here(expanded(word, environ)) for word in words]
         folder = life.folder.here(container.get("workingDir") or str(life.folder.root))
         log = self.log_path(pod, container["name"])
         log.parent.mkdir(parents=True, exist_ok=True)
