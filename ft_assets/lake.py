@@ -46,13 +46,14 @@ class Lake:
         """`url` is a directory or s3://bucket/prefix; `cache_dir` holds verified copies of what lives on S3."""
         cache = (cache_dir or Path(tempfile.gettempdir(), "ft_assets_cache")).resolve()
         self.url = url
-        self._folders: Folders
+        self.folders: Folders  # for those who delete and rewrite: every key under the root
+        self.cache_dir = cache
         self._artifacts: LocalArtifacts | S3Artifacts
         if url.startswith("s3://"):
             folders = S3Folders(_readable(url))
-            self._folders = folders
+            self.folders = folders
             self._artifacts = S3Artifacts(folders, "artifacts", LocalArtifacts(cache / "artifacts"))
-            self._tables = DeltaTables(folders, "tables", s3_storage_options())
+            self.tables = DeltaTables(folders, "tables", s3_storage_options())
             self._work = cache / "work"
             self._segments = Segments(folders, cache)
             return
@@ -61,25 +62,25 @@ class Lake:
                 f"The lake {url!r} is neither a directory nor s3://bucket/prefix. Set FT_ASSETS_LAKE."
             )
         root = Path(_readable(str(Path(url).expanduser().resolve())))
-        self._folders = LocalFolders(root)
+        self.folders = LocalFolders(root)
         self._artifacts = LocalArtifacts(root / "artifacts")
-        self._tables = DeltaTables(self._folders, "tables")
+        self.tables = DeltaTables(self.folders, "tables")
         self._work = root / "work"
-        self._segments = Segments(self._folders, cache)
+        self._segments = Segments(self.folders, cache)
 
     # landing/<day>/*
 
     def landing_days(self) -> list[str]:
         """Sorted names of the landing folders that are a day, YYYY-MM-DD."""
-        return [name for name in self._folders.subfolders("landing") if _is_day(name)]
+        return [name for name in self.folders.subfolders("landing") if _is_day(name)]
 
     def odd_landing_folders(self) -> list[str]:
         """Sorted names of the other landing folders, whose files nobody will read; hidden ones are left out."""
-        return [name for name in self._folders.subfolders("landing") if not _is_day(name) and name[0] not in "._"]
+        return [name for name in self.folders.subfolders("landing") if not _is_day(name) and name[0] not in "._"]
 
     def landing_files(self, day: str) -> list[LandingFile]:
         """The day's files, sorted by name, without those that begin with . or _ or end with .tmp, and no subfolders."""
-        found = self._folders.files(f"landing/{_day(day)}")
+        found = self.folders.files(f"landing/{_day(day)}")
         return [LandingFile(day, file.name, file.size, file.stamp) for file in found if _is_read(file.name)]
 
     def landing_stamp(self, day: str) -> str:
@@ -94,7 +95,7 @@ class Lake:
             MissingInput: there is no such file.
             BadInput: the name leads elsewhere, or the file is a symbolic link; put a copy of the file there.
         """
-        return self._folders.read(f"landing/{_day(day)}/{_file_name(name)}")
+        return self.folders.read(f"landing/{_day(day)}/{_file_name(name)}")
 
     def land(self, day: str, name: str, content: bytes) -> None:
         """Puts a file into landing, whole or not at all; one of that name is replaced.
@@ -106,17 +107,17 @@ class Lake:
             raise BadInput(
                 f"A file named {name!r} in landing is never read. Use a name without . or _ before it or .tmp."
             )
-        self._folders.write(f"landing/{_day(day)}/{name}", content)
+        self.folders.write(f"landing/{_day(day)}/{name}", content)
 
     # tables/<name>
 
     def exists(self, table: str) -> bool:
         """Whether the table was ever written."""
-        return self._tables.open(table) is not None
+        return self.tables.open(table) is not None
 
     def version(self, table: str) -> int | None:
         """The latest version of the table, from 0 on; None when it was never written."""
-        delta = self._tables.open(table)
+        delta = self.tables.open(table)
         return None if delta is None else delta.version()
 
     def scan(self, table: str, where: Partitions | None = None) -> "pl.LazyFrame":
@@ -126,7 +127,7 @@ class Lake:
             MissingInput: the table does not exist; materialize the asset of that name.
             BadInput: `where` names a column that is not a partition column.
         """
-        return self._tables.scan(table, where)
+        return self.tables.scan(table, where)
 
     def replace(self, table: str, frame: "pl.DataFrame", where: Partitions) -> int:
         """Makes `frame` the whole content of those partitions, in one commit; returns the version it made.
@@ -138,15 +139,15 @@ class Lake:
             BadInput: rows outside of `where`, or columns that do not fit the table or would not come back as they are.
             WriteConflict: other writers replaced the same partitions during each of four attempts; run again.
         """
-        return self._tables.replace(table, frame, where)
+        return self.tables.replace(table, frame, where)
 
     def fingerprint(self, table: str, where: Partitions | None = None) -> str:
         """A digest of the data files behind those partitions; "" when the table does not exist."""
-        return self._tables.fingerprint(table, where)
+        return self.tables.fingerprint(table, where)
 
     def fingerprints(self, table: str) -> dict[str, str]:
         """Day to the digest of the data files behind it, for a table partitioned by day alone; empty without one."""
-        return self._tables.fingerprints(table)
+        return self.tables.fingerprints(table)
 
     def settled(
         self,
@@ -180,6 +181,7 @@ class Lake:
         Raises:
             BadInput: it holds no file, a link or device, or a manifest.json of its own.
             IncompleteArtifact: its files changed while they were stored; run again.
+            Erased: exactly this was deleted because a person asked to be forgotten; make it without those rows.
         """
         return self._artifacts.put(_kind(kind), directory)
 
@@ -188,6 +190,7 @@ class Lake:
 
         Raises:
             IncompleteArtifact: it is absent or damaged; the message names the file. Materialize what makes it again.
+            Erased: its files were deleted because a person asked to be forgotten; use a newer one.
         """
         return self._artifacts.get(_kind(kind), _digest(digest))
 
@@ -223,7 +226,7 @@ class Lake:
         """
         for part in key.split("/"):
             _file_name(part)
-        return self._folders.read(key)
+        return self.folders.read(key)
 
     def work_dir(self, *parts: str) -> Path:
         """An existing local scratch directory under work/; for a lake on S3 it lies in the cache directory."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ft_assets.errors import IncompleteArtifact, MissingInput
+from ft_assets.errors import Erased, IncompleteArtifact, MissingInput
 from ft_assets.lake_folders import S3Folders, s3_failures, sync_directory
 from ft_assets.lake_manifest import (
     MANIFEST,
@@ -23,6 +23,7 @@ from ft_assets.lake_manifest import (
 )
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
+ERASED = "erased.json"  # takes the place of files that were deleted because a person asked to be forgotten
 UPLOAD_ATTEMPTS = 3
 
 
@@ -50,7 +51,8 @@ class LocalArtifacts:
         """Stores the files that `fetch` brings, under the digest of `entries`; a damaged older copy is replaced."""
         digest = digest_of(entries)
         target = self.root / kind / digest
-        if target.exists() and not damage_of(target, digest):
+        refuse_erased((target / ERASED).is_file(), kind, digest)
+        if target.exists() and not damage_of(target, digest) and _renewed(target):
             return Artifact(kind, digest, target)
         stage = self.root / kind / f".staging-{uuid.uuid4().hex}"
         try:
@@ -72,6 +74,7 @@ class LocalArtifacts:
     def get(self, kind: str, digest: str) -> Artifact:
         """The artifact, after its size and SHA-256 were compared file by file."""
         target = self.root / kind / digest
+        refuse_erased((target / ERASED).is_file(), kind, digest)
         if damage := damage_of(target, digest):
             raise IncompleteArtifact(
                 f"{damage}. The {kind} {digest} is not used. Materialize the asset that makes it again: it is replaced."
@@ -81,7 +84,7 @@ class LocalArtifacts:
     def has(self, kind: str, digest: str) -> bool:
         """Whether its manifest is valid and every file has its size. Cheap: contents are compared by `get`."""
         target = self.root / kind / digest
-        entries = self._listed(kind, digest)
+        entries = None if (target / ERASED).is_file() else self._listed(kind, digest)
         return entries is not None and all(size_of(target / entry.path) == entry.size for entry in entries)
 
     def digests(self, kind: str) -> list[str]:
@@ -122,6 +125,7 @@ class S3Artifacts:
     def put(self, kind: str, directory: Path) -> Artifact:
         """Stores `directory`; files that are there already, whole, are not sent again."""
         artifact = self.cache.put(kind, directory)  # what is sent is this copy, which nobody changes meanwhile
+        self._refuse_erased(kind, artifact.digest)
         for entry in entries_of(artifact.path):
             if not self._whole(self._key(kind, artifact.digest, entry.path), entry):
                 self._send(artifact.path / entry.path, self._key(kind, artifact.digest, entry.path), entry)
@@ -130,6 +134,7 @@ class S3Artifacts:
 
     def get(self, kind: str, digest: str) -> Artifact:
         """A verified copy in the cache; each file is streamed there once."""
+        self._refuse_erased(kind, digest)
         target = self.cache.root / kind / digest
         if target.exists() and not damage_of(target, digest):
             return Artifact(kind, digest, target)
@@ -157,6 +162,15 @@ class S3Artifacts:
         except MissingInput:
             return None
 
+    def _refuse_erased(self, kind: str, digest: str) -> None:
+        """Asked in the bucket each time: a copy in this node's cache would outlive what it is a copy of."""
+        try:
+            self.folders.read(self._key(kind, digest, ERASED))
+        except MissingInput:
+            return
+        shutil.rmtree(self.cache.root / kind / digest, ignore_errors=True)
+        refuse_erased(True, kind, digest)
+
     def _key(self, kind: str, digest: str, path: str) -> str:
         return f"{self.prefix}/{kind}/{digest}/{path}"
 
@@ -181,6 +195,7 @@ class S3Artifacts:
         for _ in range(UPLOAD_ATTEMPTS):
             try:
                 if self.folders.read(key) == manifest:
+                    self.folders.write(key, manifest)  # its age starts anew, so that housekeeping leaves it alone
                     return
                 condition = {}  # a manifest that is wrong for its digest may be overwritten
             except MissingInput:
@@ -209,6 +224,28 @@ class S3Artifacts:
             raise IncompleteArtifact(
                 f"{self.folders.uri(key)} {found}. Materialize the asset that makes this {kind} again."
             )
+
+
+def refuse_erased(is_erased: bool, kind: str, digest: str) -> None:
+    """Nothing, where it is not.
+
+    Raises:
+        Erased: it is.
+    """
+    if is_erased:
+        raise Erased(
+            f"The {kind} {digest} was erased by request: it held rows of a person who asked to be forgotten. Its "
+            f"{ERASED} says what is left of it. Use a newer one; what was made from it has to be made again."
+        )
+
+
+def _renewed(target: Path) -> bool:
+    """Lets its age start anew, so that housekeeping leaves it alone; False when it was removed just now."""
+    try:
+        os.utime(target / MANIFEST)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,6 +1,7 @@
 """Folders of plain files at the root of a lake, on a local disk or on S3: list, read, write whole files."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ class Folders(Protocol):
     def read(self, key: str) -> bytes: ...
     def write(self, key: str, content: bytes) -> None: ...
     def remove(self, key: str) -> None: ...
+    def remove_all(self, key: str) -> None: ...
+    def changed_at(self, key: str) -> float: ...
 
 
 class LocalFolders:
@@ -99,6 +102,27 @@ class LocalFolders:
         """Removes a file; nothing happens when it is gone already."""
         (self.root / key).unlink(missing_ok=True)
 
+    def remove_all(self, key: str) -> None:
+        """Removes everything below `key`, at once for whoever looks; nothing happens when it is gone already."""
+        path = self.root / key
+        aside = path.with_name(f".removed-{uuid.uuid4().hex}")
+        try:
+            os.rename(path, aside)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(aside)
+
+    def changed_at(self, key: str) -> float:
+        """When the file was written, in seconds since 1970.
+
+        Raises:
+            MissingInput: there is no such file.
+        """
+        try:
+            return (self.root / key).stat().st_mtime
+        except FileNotFoundError as error:
+            raise MissingInput(f"{self.root / key} does not exist.") from error
+
 
 class S3Folders:
     """Prefixes under s3://bucket/prefix. A single PUT is atomic by itself."""
@@ -130,13 +154,13 @@ class S3Folders:
 
     def subfolders(self, key: str) -> list[str]:
         """Sorted names of the common prefixes straight inside `key`."""
-        under = self.key(key).rstrip("/") + "/"
+        under = self._under(key)
         pages = self._pages(under)
         return sorted(found["Prefix"][len(under) : -1] for page in pages for found in page.get("CommonPrefixes", []))
 
     def files(self, key: str) -> list[StoredFile]:
         """Sorted objects straight inside `key`; the zero-byte object that marks a folder is none of them."""
-        under = self.key(key).rstrip("/") + "/"
+        under = self._under(key)
         objects = [found for page in self._pages(under) for found in page.get("Contents", []) if found["Key"] != under]
         files = [StoredFile(o["Key"][len(under) :], o["Size"], o["ETag"].strip('"')) for o in objects]
         return sorted(files, key=lambda file: file.name)
@@ -161,10 +185,37 @@ class S3Folders:
         with s3_failures(self.uri(key)):
             self.client.delete_object(Bucket=self.bucket, Key=self.key(key))
 
+    def remove_all(self, key: str) -> None:
+        """Removes every object below `key`; nothing happens when they are gone already."""
+        for name, _ in files_below(self, key):
+            self.remove(name)
+
+    def changed_at(self, key: str) -> float:
+        """When the object was written, in seconds since 1970.
+
+        Raises:
+            MissingInput: there is no such object.
+        """
+        with s3_failures(self.uri(key)):
+            head = self.client.head_object(Bucket=self.bucket, Key=self.key(key))
+            return float(head["LastModified"].timestamp())
+
+    def _under(self, key: str) -> str:
+        """What the keys inside begin with; nothing for the root of a lake that is a whole bucket."""
+        return f"{self.key(key).rstrip('/')}/".removeprefix("/")
+
     def _pages(self, under: str) -> list[dict[str, Any]]:
         with s3_failures(f"s3://{self.bucket}/{under}"):
             paginator = self.client.get_paginator("list_objects_v2")
             return list(paginator.paginate(Bucket=self.bucket, Prefix=under, Delimiter="/"))
+
+
+def files_below(folders: Folders, key: str) -> Iterator[tuple[str, StoredFile]]:
+    """Every file below `key`, at any depth, as (its key, the file)."""
+    for file in folders.files(key):
+        yield f"{key}/{file.name}", file
+    for name in folders.subfolders(key):
+        yield from files_below(folders, f"{key}/{name}")
 
 
 @contextmanager

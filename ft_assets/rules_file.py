@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from ft_assets.errors import BadConfiguration
 
-SECTIONS = ("ingest", "curation", "judge", "preferences", "review")
+SECTIONS = ("ingest", "curation", "judge", "preferences", "review", "retention")
 Rules = TypeVar("Rules", bound=BaseModel)
 
 

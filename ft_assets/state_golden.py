@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,7 +22,8 @@ Answer = TypeVar("Answer")
 @dataclass(frozen=True)
 class GoldenDecision:
     """One decision. `number` counts a suite's decisions from 1; `generation` counts from 1 and rises when a set whose
-    budget was spent has been renewed; `incumbent` is a model's digest; `questions` are digests of what was asked."""
+    budget was spent has been renewed; `incumbent` is a model's digest; `questions` are digests of what was asked; `at`
+    is when it was stored."""
 
     specialization: str
     suite: str
@@ -32,6 +33,7 @@ class GoldenDecision:
     candidate: str
     incumbent: str
     questions: tuple[str, ...]
+    at: datetime | None = field(default=None, compare=False)
 
 
 def add_tables(metadata: "MetaData") -> None:
@@ -58,11 +60,12 @@ def decide_once(
     state: "State",
     specialization: str,
     suite: str,
-    judge: Callable[[Sequence[GoldenDecision]], tuple[Answer, GoldenDecision | None]],
+    judge: Callable[[Sequence[GoldenDecision], Sequence[GoldenDecision]], tuple[Answer, GoldenDecision | None]],
 ) -> Answer:
-    """Shows `judge` a suite's decisions, oldest first, adds the one that it returns, if any, and returns its answer.
+    """Shows `judge` a suite's decisions and those on all other suites, both oldest first, adds the one that it returns,
+    if any, and returns its answer.
 
-    Between the look and the row nobody else adds one: where another process did, `judge` is asked again.
+    Between the look and the row nobody else adds one to the suite: where another process did, `judge` is asked again.
 
     Raises:
         WriteConflict: others were first every time; run again.
@@ -74,7 +77,10 @@ def decide_once(
     for _ in range(ATTEMPTS):
         try:
             with state.transaction(writes=True) as connection:
-                answer, made = judge(_history(connection, table, specialization, suite))
+                decisions, own = _decisions(connection, table), (specialization, suite)
+                history = [made for made in decisions if (made.specialization, made.suite) == own]
+                elsewhere = [made for made in decisions if (made.specialization, made.suite) != own]
+                answer, made = judge(history, elsewhere)
                 if made is not None:
                     row = {**asdict(made), "questions": json.dumps(made.questions), "at": datetime.now(UTC)}
                     connection.execute(insert(table), row)
@@ -87,17 +93,16 @@ def decide_once(
 def golden_decisions(state: "State", specialization: str, suite: str) -> list[GoldenDecision]:
     """A suite's decisions, oldest first."""
     with state.transaction() as connection:
-        return _history(connection, state.table(GOLDEN_DECISIONS), specialization, suite)
+        decisions = _decisions(connection, state.table(GOLDEN_DECISIONS))
+    return [made for made in decisions if (made.specialization, made.suite) == (specialization, suite)]
 
 
-def _history(connection: "Connection", table: "Table", specialization: str, suite: str) -> list[GoldenDecision]:
+def _decisions(connection: "Connection", table: "Table") -> list[GoldenDecision]:
     from sqlalchemy import select
 
-    own = (table.c.specialization == specialization, table.c.suite == suite)
-    rows = connection.execute(select(table).where(*own).order_by(table.c.number)).mappings()
-    return [_decision(row) for row in rows]
+    order = (table.c.specialization, table.c.suite, table.c.number)
+    return [_decision(row) for row in connection.execute(select(table).order_by(*order)).mappings()]
 
 
 def _decision(row: "RowMapping") -> GoldenDecision:
-    values = {name: value for name, value in row.items() if name != "at"}
-    return GoldenDecision(**{**values, "questions": tuple(json.loads(values["questions"]))})
+    return GoldenDecision(**{**row, "questions": tuple(json.loads(row["questions"]))})

@@ -54,14 +54,22 @@ def test_decisions_are_kept_in_order_with_their_questions(url: str):
     state = State(url)
     assert golden_decisions(state, LINE, SUITE) == []
     for candidate in ("m1", "m2"):
-        decide_once(state, LINE, SUITE, lambda history, c=candidate: (None, decision(len(history) + 1, c)))
+        decide_once(state, LINE, SUITE, lambda history, _, c=candidate: (None, decision(len(history) + 1, c)))
     assert golden_decisions(State(url), LINE, SUITE) == [decision(1, "m1"), decision(2, "m2")]
     assert golden_decisions(state, "another-line", SUITE) == []
 
 
+def test_decisions_on_other_suites_are_shown_beside_the_own_ones(url: str):
+    state = State(url)
+    decide_once(state, LINE, SUITE, lambda history, elsewhere: (None, decision(1, "m1")))
+    seen = decide_once(state, "another-line", SUITE, lambda history, elsewhere: ((history, elsewhere), None))
+    assert seen == ([], [decision(1, "m1")])
+    assert seen[1][0].at is not None
+
+
 def test_an_answer_without_a_row_changes_nothing(url: str):
     state = State(url)
-    assert decide_once(state, LINE, SUITE, lambda history: ("held", None)) == "held"
+    assert decide_once(state, LINE, SUITE, lambda history, elsewhere: ("held", None)) == "held"
     assert golden_decisions(state, LINE, SUITE) == []
 
 
@@ -69,7 +77,7 @@ def test_threads_that_decide_together_get_a_number_each(url: str):
     state = State(url)
 
     def take(candidate: int) -> int:
-        def judge(history):
+        def judge(history, elsewhere):
             number = len(history) + 1
             return number, decision(number, f"m{candidate}")
 

@@ -1,5 +1,6 @@
 """The retrain ledger in the state database: examples that were consumed, and who may ask for a run."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,13 +9,18 @@ import pytest
 
 from ft_assets.state import State
 from ft_assets.state_ledger import CLAIM_STANDS, claim, consume, consumed, consumed_snapshots
+from ft_assets_tests.postgres_server import fresh_database
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State(f"sqlite:///{tmp_path}/state.db")
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
+    if request.param == "sqlite":
+        yield State(f"sqlite:///{tmp_path}/state.db")
+        return
+    with fresh_database() as url:
+        yield State(url)
 
 
 def test_examples_are_consumed_once_and_by_their_line(state: State):

@@ -11,8 +11,13 @@ from typer.core import TyperGroup
 
 from ft_assets.command_line.approve import approve
 from ft_assets.command_line.diff import diff
+from ft_assets.command_line.dossier import dossier
+from ft_assets.command_line.forget import forget
+from ft_assets.command_line.housekeeping import housekeeping
 from ft_assets.command_line.multi_node import multi_node
 from ft_assets.command_line.promote import promote
+from ft_assets.command_line.render_model_server import render_model_server
+from ft_assets.command_line.reproduce import reproduce
 from ft_assets.command_line.rollback import rollback
 from ft_assets.command_line.rows import rows
 from ft_assets.command_line.train import train
@@ -43,5 +48,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (why, rows, diff, why_not, promote, rollback, approve, train, multi_node):
+for command in (
+    why,
+    rows,
+    diff,
+    why_not,
+    promote,
+    rollback,
+    approve,
+    train,
+    multi_node,
+    reproduce,
+    dossier,
+    forget,
+    housekeeping,
+    render_model_server,
+):
     app.command()(command)

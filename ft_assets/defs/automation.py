@@ -18,6 +18,7 @@ from ft_assets.defs.sources import LANDING_STAMP, raw_interactions
 from ft_assets.defs.tables import latest_metadata
 from ft_assets.defs.training import base_model, lora_checkpoint
 from ft_assets.lake import Lake
+from ft_assets.retention.raw_days import days_without_raw
 from ft_assets.state import State
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -101,7 +102,8 @@ def late_feedback(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[La
     if context.cursor == versions:
         return dg.SkipReason("No feedback has come since the last look.")  # nothing moved, so no table is read
     said = feedback_said(lake)
-    curated = sorted(context.instance.get_materialized_partitions(curated_examples.key))
+    expired = days_without_raw(lake)  # past their retention nothing is left that could be curated again
+    curated = sorted(set(context.instance.get_materialized_partitions(curated_examples.key)) - expired)
     used = latest_metadata(context.instance, curated_examples.key, curated, (FEEDBACK_STAMP,))
     changed = [day for day in curated if said.get(day, "") != used.get(day, {}).get(FEEDBACK_STAMP, "")]
     if not changed:
@@ -166,7 +168,7 @@ def new_high_score_samples(
 ) -> dg.SensorResult | dg.SkipReason:
     """Retrains a line once it has enough new high-score samples on its train side; otherwise says what is missing.
 
-    A tainted champion, and falling ratings where the line looks at them, are reasons as well.
+    A tainted model, and falling ratings where the line looks at them, are reasons as well.
     """
     stamp, now = looked_at(lake, state), utc_now()
     before: dict[str, str] = json.loads(context.cursor or "{}")

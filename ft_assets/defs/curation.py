@@ -9,6 +9,8 @@ from ft_assets.defs.judging import judge_scores
 from ft_assets.defs.sources import raw_interactions
 from ft_assets.defs.tables import in_batches, replace_rejections, table_metadata
 from ft_assets.lake import Lake
+from ft_assets.retention.raw_days import refuse_without_raw
+from ft_assets.retention.rules import RetentionRules
 from ft_assets.rules_file import read_rules
 from ft_assets.validated import validated
 
@@ -41,6 +43,7 @@ def curated_examples(context: dg.AssetExecutionContext, lake: dg.ResourceParam[L
     """
     keep_what_is_loaded()
     days = list(context.partition_keys)
+    refuse_without_raw(lake, days, read_rules(SETTINGS.rules, "retention", RetentionRules).raw_retention_days)
     rows = dict(lake.scan("raw_interactions", {"day": days}).group_by("day").agg(pl.len()).collect().rows())
     curation = Curation(lake)
     for batch in in_batches(days, rows, BATCH_ROWS):

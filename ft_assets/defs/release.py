@@ -47,9 +47,11 @@ def registered_model(
     line asks for one, if a person approved that report. MLflow mirrors all of it; while it is down, nothing waits.
     Fails when the champion changed since the evaluation: materialize `evaluation_report` and this again.
     """
+    from ft_assets.release.dossier import put_dossier
     from ft_assets.release.promotion import promote_if_allowed, read_verdict
     from ft_assets.release.registration import register_version
     from ft_assets.release.registry import artifact_location
+    from ft_assets.specializations.about_line import about_line
     from ft_assets.training.catalogue import resolve
 
     spec = specialization(context)
@@ -68,6 +70,7 @@ def registered_model(
     by, asks = f"dagster run {context.run.run_id}", spec.release.approval.required
     decision = promote_if_allowed(state, spec.name, adapter.digest, verdict, by, needs_approval=asks)
     champion = state.champion(spec.name)
+    dossier = put_dossier(lake, state, spec.name, adapter.digest, about_line(spec))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(adapter.digest),
         metadata={
@@ -85,6 +88,9 @@ def registered_model(
             "base_digest": version.base_digest,
             "recipe_digest": version.recipe_digest,
             "report_digest": report.digest,
+            "dossier": dg.MetadataValue.md((dossier.path / "index.md").read_text(encoding="utf-8")),
+            "dossier_path": dg.MetadataValue.path(str(dossier.path / "index.html")),
+            "dossier_digest": dossier.digest,
             "mlflow": mirrored(context, lake, state, tracking, [spec.name])[0],
         },
     )
@@ -99,7 +105,9 @@ def mirrored(
 ) -> tuple[str, bool]:
     """Writes to MLflow what it lacks of these lines: what that was, and whether all of it is there now. Never raises
     because of MLflow."""
+    from ft_assets.release.dossier_mirror import mirror_dossiers
     from ft_assets.release.mirror import answers, repair_mirror
+    from ft_assets.specializations.about_line import about_line
 
     if not registrations(state):
         return "No version is registered yet", True
@@ -110,6 +118,9 @@ def mirrored(
     of_a_mirror: tuple[type[Exception], ...] = (Rerunnable, *failures())
     try:
         repaired = repair_mirror(tracking.client(), state, lake, lines)
+        for spec in (SPECIALIZATIONS[line] for line in lines if line in SPECIALIZATIONS):
+            changed = mirror_dossiers(tracking.client(), lake, state, spec.name, about_line(spec))
+            repaired.renewed.extend(f"dossier of {name}" for name in changed)
     except of_a_mirror as error:
         context.log.warning(str(error))
         return str(error), False

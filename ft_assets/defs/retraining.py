@@ -74,7 +74,8 @@ def looked_at(lake: Lake, state: State) -> str:
     """Changes when anything changes that a decision rests on: rows, ratings, lines, trainings, champions, taints."""
     from ft_assets.state_taints import taints
 
-    tables = [lake.version(name) for name in ("curated_examples", "raw_interactions", "feedback")]
+    rated = ("raw_interactions", "feedback") if any(spec.trigger.drift for spec in SPECIALIZATIONS.values()) else ()
+    tables = [lake.version(name) for name in ("curated_examples", *rated)]
     told = [len(state.trained()), [len(state.promotions(line)) for line in SPECIALIZATIONS], len(taints(state))]
     return f"{tables}:{told}:{lines_digest()}"
 

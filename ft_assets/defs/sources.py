@@ -4,9 +4,11 @@ import polars as pl
 from ft_assets.compute import keep_what_is_loaded
 from ft_assets.defs.conventions import CURATION_POOL, DATA_ENG, DAYS, ONE_RUN, SETTINGS
 from ft_assets.defs.tables import in_batches, replace_rejections, table_metadata
+from ft_assets.forgotten_users import ForgottenUsers, forgotten_users
 from ft_assets.lake import Lake
 from ft_assets.rejections_schema import REJECTION_SCHEMA
 from ft_assets.rules_file import read_rules
+from ft_assets.state import State
 from ft_assets.validated import validated
 
 LANDING_STAMP = "landing_stamp"  # metadata key: which state of the day's landing files was read
@@ -23,11 +25,14 @@ BATCH_BYTES = 64 * 1024**2  # of landing files that are read and committed toget
     owners=DATA_ENG,
     pool=CURATION_POOL,
 )
-def raw_interactions(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+def raw_interactions(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], state: dg.ResourceParam[State]
+) -> dg.MaterializeResult:
     """One row per logged answer of a landing day, typed, with every signal that came with it.
 
     Reads every file of `landing/<day>/`. Records that name an earlier answer (ratings, verdicts, corrections, outcomes)
     go to the table `feedback`, a record that cannot be read to `rejections` with its file, line and reason.
+    Records of users who asked to be forgotten are refused for ever, as `user_forgotten`.
     Unmasked text, as in `feedback`: nothing downstream of `curated_examples` reads these tables.
     Fails when a landing file cannot be opened: look at the file that the error names, then materialize the day again.
     """
@@ -35,12 +40,13 @@ def raw_interactions(context: dg.AssetExecutionContext, lake: dg.ResourceParam[L
     days = list(context.partition_keys)
     sizes = {day: sum(file.size for file in lake.landing_files(day)) for day in days}
     for batch in in_batches(days, sizes, BATCH_BYTES):
-        for day, report in ingest_batch(lake, batch).items():
+        forgotten = forgotten_users(state, SETTINGS.split_key)  # asked anew: a run takes hours
+        for day, report in ingest_batch(lake, batch, forgotten).items():
             context.add_asset_metadata(report, asset_key=context.asset_key, partition_key=day)
     return dg.MaterializeResult()
 
 
-def ingest_batch(lake: Lake, days: list[str]) -> dict[str, dict[str, object]]:
+def ingest_batch(lake: Lake, days: list[str], forgotten: ForgottenUsers | None = None) -> dict[str, dict[str, object]]:
     """Reads these days' landing files into the tables, whole days in one commit each; the report of each day."""
     from ft_assets.ingest.checked_schema import FEEDBACK, RAW_INTERACTIONS
     from ft_assets.ingest.landing import ingest_day
@@ -50,7 +56,7 @@ def ingest_batch(lake: Lake, days: list[str]) -> dict[str, dict[str, object]]:
     stamps = {day: lake.landing_stamp(day) for day in days}  # before reading: what changes meanwhile is read again
     known, ingested = known_interactions(lake, days), {}
     for day in days:
-        ingested[day] = ingest_day(lake, day, known, rules)
+        ingested[day] = ingest_day(lake, day, known, rules, forgotten)
         known = pl.concat([known, ingested[day].rows.select("interaction_id", "day")])
     rows = validated(RAW_INTERACTIONS, pl.concat([each.rows for each in ingested.values()]), days)
     feedback = validated(FEEDBACK, pl.concat([each.feedback for each in ingested.values()]), days)

@@ -30,6 +30,7 @@ from ft_assets.defs.training_report import (
 )
 from ft_assets.lake import Artifact, Lake
 from ft_assets.records import Side
+from ft_assets.retraining.counting import enter_snapshot
 from ft_assets.specializations.choice import golden_of, why_skipped
 from ft_assets.specializations.loader import Specialization
 from ft_assets.state import State
@@ -129,6 +130,7 @@ def lora_checkpoint(
         state.record_trained(
             spec.name, snapshot.digest, recipe.digest(), base.digest, adapter.digest, launched_by(context.run)
         )
+        enter_snapshot(lake, state, spec.name, snapshot.digest)
         curves = curves_of(result)
         cost = spent(launched.seconds, launched.tokens, device.count, device.dollars_per_hour, device.type == "cuda")
         for number, metrics in sweep.as_metrics() if sweep else ():

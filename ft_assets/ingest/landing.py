@@ -6,8 +6,10 @@ from typing import Any
 
 import polars as pl
 
+from ft_assets.forgotten_users import ForgottenUsers
 from ft_assets.ingest.duplicates import KnownIds, Problem, without_known, without_repeats
 from ft_assets.ingest.file_rows import FileRows, read_file
+from ft_assets.ingest.forgotten import without_forgotten
 from ft_assets.ingest.rules import IngestRules
 from ft_assets.ingest.schema import FEEDBACK_SCHEMA, RAW_SCHEMA
 from ft_assets.lake import Lake
@@ -32,21 +34,29 @@ class DayIngest:
     feedback: pl.DataFrame
 
 
-def ingest_day(lake: Lake, day: str, known_ids: KnownIds = None, rules: IngestRules | None = None) -> DayIngest:
+def ingest_day(
+    lake: Lake,
+    day: str,
+    known_ids: KnownIds = None,
+    rules: IngestRules | None = None,
+    forgotten: ForgottenUsers | None = None,
+) -> DayIngest:
     """Every record of `landing/<day>/` as a row, as feedback or as a rejection.
 
     An id belongs to the row that had it first: later copies of this day, and ids in `known_ids` (what all days hold, as
     a frame with interaction_id and day or a mapping; this day's own ids in it do not count), are rejected as
-    `duplicate_interaction`. The same files give the same rows and ids again.
+    `duplicate_interaction`. Records of users in `forgotten` are rejected as `user_forgotten`. The same files give the
+    same rows and ids again.
     """
     names = [file.name for file in lake.landing_files(day)]
     files = [read_file(day, name, lake.read_landing(day, name), rules or IngestRules()) for name in names]
     every = pl.concat([_NO_ROWS, *(frame for file in files for frame in file.rows)], rechunk=False)
+    said = pl.concat([FEEDBACK_SCHEMA.to_frame(), *(frame for file in files for frame in file.feedback)])
+    every, refused = without_forgotten(every, forgotten)
+    said, unsaid = without_forgotten(said, forgotten, is_feedback=True)
     rows, known = without_known(every, known_ids, day)
-    feedback, repeated = without_repeats(
-        pl.concat([FEEDBACK_SCHEMA.to_frame(), *(frame for file in files for frame in file.feedback)])
-    )
-    rejections = _rejections(day, names, files, known + repeated)
+    feedback, repeated = without_repeats(said)
+    rejections = _rejections(day, names, files, refused + unsaid + known + repeated)
     counts = {
         "files": len(names),
         "records": sum(file.records for file in files),
