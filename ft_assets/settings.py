@@ -56,6 +56,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             the message names every variable to set.
     """
     given = {name: value.strip() for name, value in (os.environ if environ is None else environ).items()}
+    given["FT_ASSETS_JUDGE_API_KEY"] = _judge_api_key(given)
     execution = given.get("FT_ASSETS_EXECUTION") or "local"
     lake_url = _place(given.get("FT_ASSETS_LAKE") or ".lake")
     state_url = given.get("FT_ASSETS_STATE_URL") or ""
@@ -108,6 +109,12 @@ def _place(lake: str) -> str:
 
 def _directory(path: str) -> Path:
     return (PROJECT_ROOT / Path(path).expanduser()).resolve()
+
+
+def _judge_api_key(given: Mapping[str, str]) -> str:
+    """The key itself, or what is in the file that FT_ASSETS_JUDGE_API_KEY_FILE names; not every pod has that file."""
+    path = Path(given.get("FT_ASSETS_JUDGE_API_KEY_FILE") or "")
+    return given.get("FT_ASSETS_JUDGE_API_KEY") or (path.read_text(encoding="utf-8").strip() if path.is_file() else "")
 
 
 def _wrong_values(execution: str, given: Mapping[str, str]) -> list[str]:

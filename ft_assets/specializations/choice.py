@@ -22,7 +22,7 @@ def why_skipped(spec: Specialization) -> str | None:
 
 def choice_of(lake: Lake, state: State, spec: Specialization, split_key: str) -> dict[str, Any]:
     """What decides which rows a line's snapshot takes: arguments of `dataset.snapshot.choose`."""
-    from ft_assets.dataset.snapshot import snapshot_ids
+    from ft_assets.dataset.known_ids import known_ids
 
     last = state.last_trained(spec.name)
     return {
@@ -32,7 +32,7 @@ def choice_of(lake: Lake, state: State, spec: Specialization, split_key: str) ->
         "golden": golden_of(spec, lake),
         "rules": spec.rules,
         "ledger": state.sides(spec.name),
-        "previous": snapshot_ids(lake.artifact("snapshot", last.snapshot).path) if last else (),
+        "previous": known_ids(lake, last.snapshot) if last else (),
     }
 
 

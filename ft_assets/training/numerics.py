@@ -33,6 +33,7 @@ def numerics() -> dict[str, Any]:
         "caches": {name: found[name] for name in CACHES if name in found},
         "kernels": torch.backends.cpu.get_cpu_capability(),
         "dtype": str(fastest_dtype()).removeprefix("torch."),
+        "processes": int(os.environ.get("WORLD_SIZE") or 1),  # torchrun's: gradients are summed over them
         "variables": {
             name: value
             for name, value in sorted(os.environ.items())
@@ -60,7 +61,6 @@ def _gpu() -> dict[str, Any]:
         "cudnn": torch.backends.cudnn.version(),
         "compute_capability": ".".join(map(str, torch.cuda.get_device_capability(0))),
         "tf32": torch.backends.cuda.matmul.allow_tf32,
-        "gpus": torch.cuda.device_count(),
     }
 
 

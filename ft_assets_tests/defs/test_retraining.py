@@ -1,5 +1,7 @@
 """Which lines are due, on a real instance, lake and state database."""
 
+import json
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,13 +12,18 @@ import pytest
 
 from ft_assets.defs import automation
 from ft_assets.defs.automation import new_high_score_samples
+from ft_assets.defs.curation import Curation
 from ft_assets.defs.retraining import STATE_TAG, Due, Waiting, due_lines
+from ft_assets.defs.sources import ingest_batch
 from ft_assets.lake import Lake
+from ft_assets.retraining.counting import count
 from ft_assets.specializations.specialization import Specialization
+from ft_assets.state import State
 from ft_assets.state_taints import taint
 from ft_assets_tests.defs.sensor_ticks import tick
-from ft_assets_tests.retraining.lines import LINE, a_line, curate, snapshot_of, train_rows
+from ft_assets_tests.retraining.lines import KEY, LINE, a_line, curate, snapshot_of, train_rows
 
+pytestmark = pytest.mark.slow
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
 SENSOR = "new_high_score_samples"
 Look = Callable[..., Due | Waiting]
@@ -193,3 +200,47 @@ def test_the_sensor_looks_again_when_a_model_was_trained_and_when_time_has_passe
     later = datetime.now(UTC) + timedelta(seconds=10)
     monkeypatch.setattr(automation, "utc_now", lambda: later)
     assert third.run_requests or tick(new_high_score_samples, instance, resources, third.cursor).run_requests
+
+
+def test_the_same_rows_are_new_however_they_landed(tmp_path: Path):
+    rows, draw = logged_rows(40), random.Random(4)
+    shuffled = draw.sample(rows, len(rows))
+    found = []
+    for name, landings in {
+        "plain": [("2026-03-01", rows)],
+        "messy": [
+            ("2026-03-01", shuffled[:25]),
+            ("2026-03-02", rows[5:20] * 2),
+            ("2026-02-20", shuffled[25:] + shuffled[:9]),
+        ],
+    }.items():
+        lake, state = Lake(str(tmp_path / name)), State(f"sqlite:///{tmp_path}/{name}.db")
+        for day, landed in landings:
+            arrive(lake, day, landed)
+        found.append(count(lake, state, a_line(), KEY).new)
+    assert found[0] == found[1]
+    assert 20 < len(found[0]) < 40, "the train side of all forty"
+
+
+def logged_rows(count: int) -> list[dict[str, str | int]]:
+    draw = random.Random(3)
+    words = [f"word{number}" for number in range(300)]
+    return [
+        {
+            "interaction_id": f"row-{number}",
+            "role": LINE,
+            "task_type": "test_cases",
+            "input_text": f"{number}: {' '.join(draw.choices(words, k=20))}",
+            "output_text": " ".join(draw.choices(words, k=40)),
+            "user_feedback": 5,
+            "source": "test",
+        }
+        for number in range(count)
+    ]
+
+
+def arrive(lake: Lake, day: str, rows: list[dict[str, str | int]]) -> None:
+    """Lands, ingests and curates these rows, as one run of the job `curate` does."""
+    lake.land(day, "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+    ingest_batch(lake, [day])
+    Curation(lake).curate_batch([day])
