@@ -61,7 +61,7 @@ def evaluation_report(
     incumbent = champion.model_digest if champion and champion.model_digest != candidate else None
     models = {"candidate": candidate} | ({"champion": incumbent} if incumbent else {}) | {"base": origin["base_digest"]}
     suites = suites_of(lake, spec, lake.artifact("snapshot", origin["snapshot"]).path)
-    metrics = LineMetrics(lake, spec)
+    metrics = LineMetrics(lake, spec, judged_suite=suites[0].name)
     answered = side_by_side(
         lake,
         suites,
@@ -71,7 +71,8 @@ def evaluation_report(
     )
     verdict = judged(state, spec.name, spec.gate, answered, models, not_blocking(spec))
     with tempfile.TemporaryDirectory() as folder:
-        write_report(Path(folder), facts_of(context, lake, spec, models, origin, answered, metrics, verdict))
+        in_use = champion is not None and incumbent is None
+        write_report(Path(folder), facts_of(context, lake, spec, models, origin, answered, metrics, verdict, in_use))
         report = lake.put_artifact("report", Path(folder))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(report.digest),

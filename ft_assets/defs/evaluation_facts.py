@@ -13,6 +13,7 @@ from ft_assets.specializations.loader import Specialization
 
 if TYPE_CHECKING:
     from ft_assets.evaluation.blind_verdicts import BlindResult
+    from ft_assets.evaluation.pairwise_judge import Preferences
     from ft_assets.evaluation.report_facts import ReportFacts, Spent
     from ft_assets.evaluation.side_by_side import SideBySide
     from ft_assets.evaluation.verdict import Verdict
@@ -30,6 +31,7 @@ def facts_of(
     answered: "SideBySide",
     metrics: LineMetrics,
     verdict: "Verdict",
+    candidate_is_champion: bool,
 ) -> "ReportFacts":
     """Everything that the report tells, from the lake and from what earlier runs reported."""
     from ft_assets.dataset.snapshot import read_counts
@@ -39,6 +41,7 @@ def facts_of(
 
     snapshot = lake.artifact("snapshot", origin["snapshot"])
     blind, unreadable = blind_verdicts(context, lake, spec)
+    preferences = preferences_of(lake, answered)
     return ReportFacts(
         specialization=spec.name,
         description=spec.description,
@@ -54,15 +57,16 @@ def facts_of(
         metrics=list(metrics.used.values()),
         settings=dict(answered.settings["candidate"]),
         latency=answered.latency,
-        spent=list(spent(context, spec, models["candidate"], answered)),
+        spent=[*spent(context, spec, models["candidate"], answered), *judge_bill(metrics, preferences)],
         contamination=contamination(lake, spec, snapshot),
         preferences=preferences_in(lake.artifact("adapter", models["candidate"]).path),
-        judge=preferences_of(lake, answered),
+        judge=preferences,
         sandbox=protections() if metrics.code_is_run else (),
         other_lines=other_lines(context, lake, spec),
         golden_budget=spec.gate.golden_decisions if answered.judged.kind == "golden" else None,
         blind=blind,
-        not_measured=[*metrics.not_measured, *answered.not_measured, *unreadable],
+        not_measured=[*metrics.not_measured, *metrics.not_graded, *answered.not_measured, *unreadable],
+        candidate_is_champion=candidate_is_champion,
     )
 
 
@@ -88,6 +92,19 @@ def spent(
         rows = [row for suite in answered.suites for row in suite.predictions.get(side, ())]
         if rows:
             yield Spent(f"answers of the {side}", sum(row.seconds for row in rows), None, sum(r.n_tokens for r in rows))
+
+
+def judge_bill(metrics: LineMetrics, preferences: "Preferences | None") -> "Iterator[Spent]":
+    """What the judge was paid in this run; grades and preferences that were kept from before cost nothing."""
+    from ft_assets.evaluation.report_facts import Spent
+
+    if metrics.judge is None or preferences is None:
+        return
+    told = {"grades of a judge": metrics.judge.report(), "preferences of a judge": preferences.report}
+    for what, its in told.items():
+        tokens = its["prompt_tokens"] + its["completion_tokens"]
+        priced = metrics.judge.rules.dollars_per_million_tokens is not None
+        yield Spent(what, None, None, tokens, metrics.judge.rules.dollars(tokens) if priced else None)
 
 
 def contamination(lake: Lake, spec: Specialization, snapshot: Artifact) -> dict[str, Any]:

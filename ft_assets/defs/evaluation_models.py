@@ -60,8 +60,8 @@ class LineMetrics:
     """What a line's answers are measured by: what each suite's tasks and checks bring with them, what the gate asks
     for, and what the line names. `not_measured` are reasons why something could not be."""
 
-    def __init__(self, lake: Lake, spec: Specialization):
-        self.spec, self.judge = spec, answer_judge(lake)
+    def __init__(self, lake: Lake, spec: Specialization, judged_suite: str):
+        self.spec, self.judge, self.judged_suite = spec, answer_judge(lake), judged_suite
         self.not_measured: list[str] = []
         self.code_is_run = self._code_can_be_run()
         self.used: dict[str, Metric] = {}
@@ -75,12 +75,24 @@ class LineMetrics:
         names += [name for item in suite.items for name in _checks(item.expected)]
         names += [*rules.primaries, *rules.floors, *(rail.metric for rail in rules.guardrails)]
         names += self.spec.evaluation.metrics if own else ()
-        judge = self.judge if own else None
+        judge = self.judge if suite.name == self.judged_suite else None
         metrics = metrics_named([*names, *(_criteria() if judge else ())], judge)
         if not self.code_is_run:
             metrics = [metric for metric in metrics if metric.name != "code_passes"]
         self.used |= {metric.name: metric for metric in metrics}
         return metrics
+
+    @property
+    def not_graded(self) -> list[str]:
+        """Which answers the judge gave no grades to, and why."""
+        if self.judge is None or not (why := {**(told := self.judge.report())["failed"], **told["not_submitted"]}):
+            return []
+        reasons = ", ".join(f"{name}: {count}" for name, count in why.items())
+        least = 100 * self.judge.rules.min_coverage
+        return [
+            f"A judge graded {told['scored']} of {told['answers']} answers ({reasons}); the grades of a model count "
+            f"where at least {least:g} % of its submitted answers have them."
+        ]
 
     def _code_can_be_run(self) -> bool:
         from ft_assets.evaluation.sandbox import protections

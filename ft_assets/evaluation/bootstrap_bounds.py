@@ -36,9 +36,10 @@ def bounds(gains: Floats, sizes: Floats, worst: float, best: float, level: float
     return _remembered(pairs.tobytes(), counts.tobytes(), worst, best, level)
 
 
-def share_at_most(limit: float, gains: Floats, sizes: Floats, worst: float) -> float:
-    """The share of bootstrap draws of sum(gains) / sum(sizes) that are at most `limit`; see `bounds`."""
-    gains, sizes, counts = _with_one_more(*_distinct(gains, sizes), worst)
+def share_at_most(limit: float, gains: Floats, sizes: Floats, worst: float, added_size: float | None = None) -> float:
+    """The share of bootstrap draws of sum(gains) / sum(sizes) that are at most `limit`; see `bounds`. The added cluster
+    has the mean size, or `added_size`."""
+    gains, sizes, counts = _with_one_more(*_distinct(gains, sizes), worst, added_size)
     margins = gains - limit * sizes
     if margins.max() <= 0:
         return 1.0
@@ -77,10 +78,12 @@ def _distinct(gains: Floats, sizes: Floats) -> tuple[Complexes, Floats]:
     return pairs, counts.astype(np.float64)
 
 
-def _with_one_more(pairs: Complexes, counts: Floats, figure: float) -> tuple[Floats, Floats, Floats]:
-    """Gains, sizes and numbers of the distinct clusters and, last, of one of mean size with that figure."""
-    mean = float(counts @ pairs.imag / counts.sum())
-    return np.append(pairs.real, figure * mean), np.append(pairs.imag, mean), np.append(counts, 1.0)
+def _with_one_more(
+    pairs: Complexes, counts: Floats, figure: float, size: float | None = None
+) -> tuple[Floats, Floats, Floats]:
+    """Gains, sizes and numbers of the distinct clusters and, last, of one of this or the mean size with that figure."""
+    size = float(counts @ pairs.imag / counts.sum()) if size is None else size
+    return np.append(pairs.real, figure * size), np.append(pairs.imag, size), np.append(counts, 1.0)
 
 
 def _places(gains: Floats, sizes: Floats, counts: Floats, level: float) -> Floats:

@@ -23,18 +23,20 @@ _LINT_TARGET = "py311"
 
 
 def _syntax(item: EvalItem, prediction: Prediction) -> Points | None:
-    """Share of an answer's Python blocks that parse, with the grammar of the Python that evaluates; no block is 0 of 1.
+    """Mean over the answers of the share of Python blocks that parse, with the grammar of the Python that evaluates; no
+    block is 0.
 
     CPython's own parser (`ast.parse`). An unfenced answer counts as one block when all of it is Python.
     """
     if not python_blocks(item.reference):
         return None
     blocks = python_blocks(prediction.answer)
-    return Points(float(sum(parsed(block) is not None for block in blocks)), float(max(1, len(blocks))))
+    return Points(sum(parsed(block) is not None for block in blocks) / max(1, len(blocks)), 1.0)
 
 
 def _complexity(item: EvalItem, prediction: Prediction) -> Points | None:
-    """Mean cyclomatic complexity of the functions and methods in an answer: 1 plus their decision points.
+    """Mean over the answers of the mean cyclomatic complexity of an answer's functions and methods: 1 plus their
+    decision points.
 
     McCabe 1976, "A Complexity Measure"; counted by radon. Does not apply to an answer without a function that parses.
     """
@@ -49,11 +51,12 @@ def _complexity(item: EvalItem, prediction: Prediction) -> Points | None:
             counted += [found.complexity for found in cc_visit_ast(tree) if not isinstance(found, Class)]
         except RecursionError:  # nested deeper than radon can walk, however it parsed
             continue
-    return Points(float(sum(counted)), float(len(counted))) if counted else None
+    return Points(sum(counted) / len(counted), 1.0) if counted else None
 
 
 def _lint(rows: Sequence[Answered]) -> list[Points | None]:
-    """Share of the lines of code, blank ones left out, in which ruff finds nothing; no code is 0 of 1.
+    """Mean over the answers of the share of lines of code, blank ones left out, in which ruff finds nothing; no code
+    is 0.
 
     Rules: pycodestyle's errors E4, E7 and E9, Pyflakes F, flake8-bugbear B; `noqa` in an answer is not heeded. A block
     that does not parse has no clean line. A finding that spans lines counts on each of them.
@@ -64,7 +67,7 @@ def _lint(rows: Sequence[Answered]) -> list[Points | None]:
     for row, found in zip(rows, blocks, strict=True):
         lines = [(block.splitlines(), next(flagged)) for block in found]
         code = [(number in bad) for texts, bad in lines for number, text in enumerate(texts, 1) if text.strip()]
-        scored = Points(float(code.count(False)), float(max(1, len(code))))
+        scored = Points(code.count(False) / max(1, len(code)), 1.0)
         points.append(scored if python_blocks(row.item.reference) else None)
     return points
 

@@ -7,6 +7,8 @@ and better models is simulated in gate_simulation.py.
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from ft_assets.evaluation.coverage import evaluation_problems
 from ft_assets.evaluation.gate_conditions import floor, gains, no_serious_loss, not_worse, superior
 from ft_assets.evaluation.gate_evidence import NEAREST, Evidence, Pair, coverage, golden_set_of, lacking, new_part
@@ -61,7 +63,7 @@ def _conditions(evidence: Evidence, rules: GateRules) -> list[Condition]:
             floor(evidence.pairs[Pair(evidence.suite, metric, evidence.incumbent)], evidence.suite, metric, least)
             for metric, least in sorted(rules.floors.items())
         ),
-        _enough_clusters(superior_ones[0], rules),
+        _enough_clusters(superior_ones, rules),
         *_golden(evidence, rules),
         *coverage(evidence, rules),
     ]
@@ -82,6 +84,8 @@ def _outcome(conditions: Iterable[Condition]) -> tuple[Outcome, list[str]]:
 def _open(condition: Condition) -> str:
     what = f"{condition.metric} on {condition.suite}"
     against = f" against {(condition.against or '').replace('_', ' ')}" if condition.against else ""
+    if condition.estimate is None:
+        return condition.sentence
     if condition.more_clusters is None:
         return f"{what}{against} is open, and more questions are not expected to decide it."
     return f"{what}{against} is open; about {condition.more_clusters} more independent questions would decide it."
@@ -130,9 +134,15 @@ def _guardrail(evidence: Evidence, rail: Guardrail) -> Condition:
     if evidence.lacks_champion(rail):
         why = f"{pair.metric} on {pair.suite} is compared with a champion only, and there is none."
         return Condition(kind="guardrail", suite=pair.suite, metric=pair.metric, blocks=False, sentence=why)
-    note = "" if evidence.can_block(rail) else f"it does not block: {_why_not(evidence, rail)}"
-    data = _gains(evidence, pair, rail.relative)
     blocks = evidence.can_block(rail)
+    if rail.relative and not np.sum(evidence.pairs[pair].other) > 0:
+        why = f"{pair.metric} on {pair.suite} is 0 for the {pair.against}, of which nothing is a share, so whether the "
+        why += "candidate is worse cannot be told. Set relative: false for this guardrail, with a margin in its unit."
+        return Condition(
+            kind="guardrail", suite=pair.suite, metric=pair.metric, against=pair.against, blocks=blocks, sentence=why
+        )
+    note = "" if blocks else f"it does not block: {_why_not(evidence, rail)}"
+    data = _gains(evidence, pair, rail.relative)
     return not_worse(data, pair, rail.margin, GUARDRAIL_LEVEL, rail.relative, blocks, note)
 
 
@@ -153,9 +163,12 @@ def _interference(evidence: Evidence, rules: GateRules) -> list[Condition]:
     return found
 
 
-def _enough_clusters(primary: Condition, rules: GateRules) -> Condition:
+def _enough_clusters(superior_ones: Iterable[Condition], rules: GateRules) -> Condition:
+    """Of several primaries each that decides needs enough: one that applies to few rows must not decide alone."""
+    primary = min((c for c in superior_ones if c.kind == "superior" and c.blocks), key=lambda c: c.n_clusters)
     missing = rules.minimum_clusters - primary.n_clusters
     needed = f"{rules.minimum_clusters} are needed for a verdict"
+    about = "" if primary.metric == rules.primary_metric else f" that {primary.metric} applies to"
     said = f"{missing} fewer than the {rules.minimum_clusters} required" if missing > 0 else needed
     return Condition(
         kind="clusters",
@@ -168,7 +181,7 @@ def _enough_clusters(primary: Condition, rules: GateRules) -> Condition:
         smallest_visible=primary.smallest_visible,
         more_clusters=missing if missing > 0 else None,
         holds=None if missing > 0 else True,
-        sentence=f"{primary.suite} has {primary.n_clusters} independent questions, {said}.",
+        sentence=f"{primary.suite} has {primary.n_clusters} independent questions{about}, {said}.",
     )
 
 
@@ -190,8 +203,9 @@ def _golden(evidence: Evidence, rules: GateRules) -> list[Condition]:
         told = f"{evidence.suite} was renewed: score candidate and {evidence.incumbent} on its {len(status.new_rows)} "
         told += "new questions alone, too; until then nobody is promoted."
         return [budget, budget.model_copy(update={"suite": pair.suite, "holds": None, "sentence": told})]
-    fresh = not_worse(_gains(evidence, pair), pair, rules.tolerated_loss, GUARDRAIL_LEVEL)
-    holds = fresh.high is None or fresh.high >= 0  # 30 % of a set seldom proves a gain; it can refute one
+    data = _gains(evidence, pair)
+    fresh = not_worse(data, pair, rules.tolerated_loss, GUARDRAIL_LEVEL)
+    holds = superiority_p_value(data.reversed()) > GUARDRAIL_LEVEL  # 30 % of a set seldom proves a gain
     note = "These questions were new when the set was renewed; shown to be worse on them, it would be rejected. "
     return [
         budget,

@@ -7,10 +7,11 @@ from typing import Literal, NamedTuple
 from ft_assets.evaluation.coverage import LEAST_COVERAGE
 from ft_assets.evaluation.gate_rules import AGAINST_INCUMBENT_ONLY, JUDGED, GateRules, Guardrail
 from ft_assets.evaluation.golden_budget import GoldenStatus
+from ft_assets.evaluation.metrics import METRICS
 from ft_assets.evaluation.paired_points import PairedPoints
 from ft_assets.evaluation.verdict import Condition
 
-LOWER_IS_BETTER = frozenset({"tokens_per_answer", "seconds_per_answer", "perplexity", "cut_off_rate"})
+LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metric.higher_is_better)
 NEAREST = "nearest_answer"
 
 
@@ -73,7 +74,7 @@ def lacking(evidence: Evidence, rules: GateRules) -> list[str]:
     """Why nothing may be decided, one sentence each: a failed evaluation, a comparison that was not made, or one for
     which fewer than 98 % of the questions have an answer on both sides."""
     found = list(evidence.problems)
-    for pair in dict.fromkeys(_needed(evidence, rules)):
+    for pair in dict.fromkeys(needed(evidence, rules)):
         what = f"{pair.metric} on {pair.suite} against {pair.against.replace('_', ' ')}"
         if pair not in evidence.pairs or (pair.against != NEAREST and not evidence.has(pair)):
             found.append(f"{what} was not measured, and the rules ask for it. Evaluate again with it.")
@@ -85,7 +86,7 @@ def lacking(evidence: Evidence, rules: GateRules) -> list[str]:
 
 def coverage(evidence: Evidence, rules: GateRules) -> list[Condition]:
     """How much of each suite was answered; suites that nothing blocks on only inform."""
-    blocking = {pair.suite for pair in _needed(evidence, rules)}
+    blocking = {pair.suite for pair in needed(evidence, rules)}
     return [
         Condition(
             kind="coverage",
@@ -101,14 +102,15 @@ def coverage(evidence: Evidence, rules: GateRules) -> list[Condition]:
     ]
 
 
-def _needed(evidence: Evidence, rules: GateRules) -> list[Pair]:
+def needed(evidence: Evidence, rules: GateRules) -> list[Pair]:
+    """The comparisons without which these rules decide nothing."""
     incumbent = evidence.incumbent
-    needed = [Pair(evidence.suite, metric, incumbent) for metric in (*rules.primaries, *rules.floors)]
+    asked = [Pair(evidence.suite, metric, incumbent) for metric in (*rules.primaries, *rules.floors)]
     if incumbent == "base":
-        needed += [Pair(evidence.suite, metric, NEAREST) for metric in rules.primaries]
-    needed += [Pair(evidence.suite_of(r), r.metric, incumbent) for r in rules.guardrails if evidence.can_block(r)]
+        asked += [Pair(evidence.suite, metric, NEAREST) for metric in rules.primaries]
+    asked += [Pair(evidence.suite_of(r), r.metric, incumbent) for r in rules.guardrails if evidence.can_block(r)]
     served = [golden_set_of(line) for line in rules.serves]
-    return needed + [Pair(suite, evidence.interference.get(suite, rules.primary_metric), incumbent) for suite in served]
+    return asked + [Pair(suite, evidence.interference.get(suite, rules.primary_metric), incumbent) for suite in served]
 
 
 def _rows(points: PairedPoints) -> int:

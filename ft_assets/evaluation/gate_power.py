@@ -97,7 +97,7 @@ def power_problem(
     if unknown := sorted(asked - set(sizes)):
         return (
             f"The gate blocks on the suite {unknown[0]!r}; the line is asked {', '.join(sorted(sizes))}. A guardrail "
-            "that nobody measures can never be passed. Add the suite, or set blocks: false"
+            "that nobody measures can never be passed. Add the suite, take it out of serves, or set blocks: false"
         )
     passing = guardrail_chances(rules, sizes, discordance)
     chance = math.prod(rail.chance for rail in passing)

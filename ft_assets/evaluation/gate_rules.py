@@ -4,7 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ft_assets.evaluation.metric_name import MetricName
+from ft_assets.evaluation.metric_name import OneMetric
+from ft_assets.evaluation.metrics import METRICS
 
 FROZEN = ConfigDict(frozen=True, extra="forbid")
 MOST_BLOCKING = 3
@@ -30,7 +31,7 @@ class Guardrail(BaseModel):
     suite: str = Field(
         JUDGED, min_length=1, description='Name of the suite; "judged suite" is that of the primary metric.'
     )
-    metric: MetricName = Field(description="Name of the metric.")
+    metric: OneMetric = Field(description="Name of the metric.")
     margin: float = Field(gt=0, description="The loss that is accepted: in the metric's unit, or a share if relative.")
     relative: bool = Field(False, description="The margin is a share of the incumbent's figure: 0.2 is 20 % worse.")
     blocks: bool = Field(True, description="Whether it can stop a promotion; otherwise it is only reported.")
@@ -51,8 +52,8 @@ class GateRules(BaseModel):
     """What a candidate has to show before it replaces the champion. Everything must hold, each at its own level."""
 
     model_config = FROZEN
-    primary_metric: MetricName = Field("rouge_l", description="The one metric that decides; higher is better.")
-    alternative_primaries: tuple[MetricName, ...] = Field(
+    primary_metric: OneMetric = Field("rouge_l", description="The one metric that decides.")
+    alternative_primaries: tuple[OneMetric, ...] = Field(
         (), description="Metrics of which any may decide instead of the primary one; each then needs more (Holm)."
     )
     min_effect: float = Field(
@@ -62,9 +63,13 @@ class GateRules(BaseModel):
         50, ge=2, description="Independent eval clusters below which the verdict can only be hold."
     )
     tolerated_loss: float = Field(
-        0.03, gt=0, lt=1, description="A candidate that is this much worse is promoted in well under 1 % of cases."
+        0.03,
+        gt=0,
+        lt=1,
+        description="A candidate that is this much worse (in the primary metric's unit; perplexity: nats a token) is "
+        "promoted in well under 1 % of cases.",
     )
-    floors: dict[MetricName, Rate] = Field(
+    floors: dict[OneMetric, Rate] = Field(
         default_factory=dict, description="Least rate the candidate has to reach, by metric, whatever others score."
     )
     guardrails: tuple[Guardrail, ...] = Field(
@@ -96,6 +101,17 @@ class GateRules(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} stands twice, so it is unclear which one counts. Write it once")
+        return self
+
+    @model_validator(mode="after")
+    def _floors_are_least_rates(self) -> Self:
+        """A floor under tokens or cut-off answers would demand the worse of two models."""
+        wrong = [name for name in self.floors if METRICS[name].unit != "rate" or not METRICS[name].higher_is_better]
+        if wrong:
+            raise ValueError(
+                f"floors name {', '.join(sorted(wrong))}, and a floor is the least rate of a metric where more is "
+                "better. Write a guardrail for what must not rise"
+            )
         return self
 
     @property

@@ -16,9 +16,10 @@ NEW_SHARE_NEEDED = 0.30
 
 @dataclass(frozen=True)
 class GoldenStatus:
-    """What the budget says about one decision. `decision` counts from 1 since the set was last renewed, None when the
-    budget is spent. `new_rows` are the questions that no decision before the renewal saw, `share_new` their share;
-    where there was no renewal, what is new about a spent set."""
+    """What the budget says about one decision. `decision` counts from 1 since the set was last renewed, those of other
+    lines on mostly the same questions included; None when the budget is spent. `new_rows` are the questions that no
+    decision before the renewal saw, `share_new` their share; where there was no renewal, what is new about a spent set.
+    """
 
     decision: int | None
     budget: int
@@ -45,14 +46,19 @@ def take_decision(
 
     `questions` as from `questions_of`; `candidate` and `incumbent` are model digests. The same candidate against the
     same incumbent on the same questions is one decision, however often it is asked for; a spent budget counts nothing.
+    Lines that share a golden set share its budget: what another line decided counts while less than 30 % of the
+    questions are others. (Two lines that decide in the same instant may be told the same number; the next one counts
+    both.)
     Call it once an evaluation is whole: one that failed decides nothing.
 
     Raises:
         WriteConflict: other processes were first every time; run again.
     """
 
-    def judge(history: Sequence[GoldenDecision]) -> tuple[GoldenStatus, GoldenDecision | None]:
-        status, repeated = status_of(history, questions, candidate, incumbent, budget)
+    def judge(
+        history: Sequence[GoldenDecision], elsewhere: Sequence[GoldenDecision]
+    ) -> tuple[GoldenStatus, GoldenDecision | None]:
+        status, repeated = status_of(history, questions, candidate, incumbent, budget, elsewhere)
         if repeated or status.spent:
             return status, None
         asked = tuple(sorted(set(questions.values())))
@@ -66,23 +72,31 @@ def take_decision(
 
 
 def status_of(
-    history: Sequence[GoldenDecision], questions: Mapping[str, str], candidate: str, incumbent: str, budget: int
+    history: Sequence[GoldenDecision],
+    questions: Mapping[str, str],
+    candidate: str,
+    incumbent: str,
+    budget: int,
+    elsewhere: Sequence[GoldenDecision] = (),
 ) -> tuple[GoldenStatus, bool]:
-    """What the budget says, and whether this decision was made before. `history` is one suite's, oldest first.
+    """What the budget says, and whether this decision was made before. `history` is one suite's, oldest first;
+    `elsewhere` are decisions of other lines, of which those on mostly the same questions count.
 
     A spent set is good for `budget` more decisions once 30 % of its questions were in no decision before.
     """
     asked = (set_digest(questions), candidate, incumbent)
+    shared = [made for made in elsewhere if _mostly_the_same(questions, made)]
     for place, made in enumerate(history):
         if (made.set_digest, made.candidate, made.incumbent) == asked:
             decision = sum(other.generation == made.generation for other in history[: place + 1])
-            return _status(decision, budget, made.generation, history, questions), True
+            earlier = sum(other.at is not None and made.at is not None and other.at < made.at for other in shared)
+            return _status(decision + earlier, budget, made.generation, history, questions), True
     generation = history[-1].generation if history else 1
-    made_here = sum(made.generation == generation for made in history)
+    made_here = sum(made.generation == generation for made in history) + len(shared)
     if made_here < budget:
         return _status(made_here + 1, budget, generation, history, questions), False
-    renewed = _status(1, budget, generation + 1, history, questions)
-    if renewed.share_new >= NEW_SHARE_NEEDED:
+    renewed = _status(len(shared) + 1, budget, generation + 1, history, questions)
+    if renewed.share_new >= NEW_SHARE_NEEDED and len(shared) < budget:
         return renewed, False
     return GoldenStatus(None, budget, generation - 1, renewed.share_new, renewed.new_rows), False
 
@@ -109,6 +123,12 @@ def cumulative_false_promotion_rate(decisions: int, level: float = SUPERIOR_LEVE
     Exact for independent looks; looks at the same questions go together, which only lowers it (Slepian 1962).
     """
     return 1 - (1 - level) ** decisions
+
+
+def _mostly_the_same(questions: Mapping[str, str], made: GoldenDecision) -> bool:
+    """Whether less than 30 % of these questions are others than those of a decision."""
+    asked = set(questions.values())
+    return len(asked - set(made.questions)) < NEW_SHARE_NEEDED * len(asked)
 
 
 def _status(

@@ -6,8 +6,13 @@ from typing import Any
 
 from ft_assets.evaluation.report_page import Block, Lines, Opening, Picture, SideBySide, Table, Words, page_of
 
-# Signs with a meaning anywhere, underscores at a word's edge, list and heading marks at the start, what makes a link.
-SPECIAL = re.compile(r"[\\`*\[\]|<>~&$@]|(?<![^\W_])_|_(?![^\W_])|^[-+=#]|^\d(?=\d*[.)])|:(?=//)|(?<=www)\.", re.I)
+# Signs with a meaning anywhere, underscores at a word's edge, what makes a link; an interval as [0.2, 4.1] is none.
+SPECIAL = re.compile(
+    r"(?P<interval>\[[-+]?\d[-+.\de]*, [-+]?\d[-+.\de]*\](?![\[(:]))"
+    r"|[\\`*\[\]|<>~&$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.",
+    re.IGNORECASE,
+)
+AT_START = re.compile(r"^(?:[-+=#]|\d(?=\d*[.)]))")  # list and heading marks, where a cell of a table has none
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 LONGEST_TEXT = 1_500
 MARKS = {"better": "▲ ", "worse": "▼ ", "": ""}
@@ -24,9 +29,14 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def inline(text: object) -> str:
-    """The text as one line that Markdown and HTML show literally, also inside a table cell."""
+    """The text as one line that Markdown and HTML show literally."""
+    return AT_START.sub(lambda match: f"&#{ord(match[0])};", cell(text))
+
+
+def cell(text: object) -> str:
+    """The text as one line that Markdown and HTML show literally inside a table."""
     flat = " ".join(printable(str(text)).split())
-    return SPECIAL.sub(lambda match: f"&#{ord(match[0])};", flat)
+    return SPECIAL.sub(lambda match: match["interval"] or f"&#{ord(match[0])};", flat)
 
 
 def fenced(text: str) -> str:
@@ -72,8 +82,8 @@ def _bullets(lines: Iterable[str]) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], marks: Sequence[str]) -> str:
     shown = [
-        [MARKS[mark] + inline(cell) if place == 0 else inline(cell) for place, cell in enumerate(row)]
+        [MARKS[mark] + cell(text) if place == 0 else cell(text) for place, text in enumerate(row)]
         for row, mark in zip(rows, marks, strict=True)
     ]
-    lines = [[inline(name) for name in head], ["---"] * len(head), *shown]
+    lines = [[cell(name) for name in head], ["---"] * len(head), *shown]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

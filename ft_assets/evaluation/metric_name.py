@@ -13,4 +13,11 @@ def _known(name: str) -> str:
     return name
 
 
+def _a_single_one(name: str) -> str:
+    if name in ALIASES:
+        raise ValueError(f"{name!r} stands for {', '.join(ALIASES[name])}, and this needs one of them")
+    return name
+
+
 MetricName = Annotated[str, AfterValidator(_known)]
+OneMetric = Annotated[MetricName, AfterValidator(_a_single_one)]

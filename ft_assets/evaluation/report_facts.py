@@ -86,6 +86,7 @@ class ReportFacts:
     `judged_suite`. `settings` are dtype, device, backend, batch policy, decoding. `latency` is what
     `interleaved_seconds` gives: seconds by side and row. `contamination` are the figures of the snapshot's own
     checks. `preferences` are DPO's, on validation pairs. `judge` is what a judge preferred, if there is one.
+    `candidate_is_champion`: the model in use was asked again, so there is no other to compare it with.
     `other_lines` maps another specialization to `interference_row` of its newest report. `golden_budget` is how many
     decisions the golden set is good for. `blind` are verdicts on earlier blind samples that came back.
     """
@@ -113,6 +114,7 @@ class ReportFacts:
     golden_budget: int | None = None
     blind: Sequence[BlindResult] = ()
     not_measured: Sequence[str] = ()
+    candidate_is_champion: bool = False
 
     @property
     def incumbent(self) -> str:

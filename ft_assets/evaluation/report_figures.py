@@ -39,13 +39,13 @@ def figures_of(
     suite: AnsweredSuite, metrics: Sequence[Metric]
 ) -> tuple[dict[str, dict[str, dict[str, Any]]], list[dict[str, Any]]]:
     """Figures by metric and side, and the candidate's differences to every other side, with 95 % intervals. Metrics
-    that apply to no row are left out."""
+    that apply to no row are left out; so are differences in seconds, which kept answers took at another time."""
     figures, differences = {}, []
     for metric in metrics:
         by_side, gains = (_of_group if metric.of_group else _of_rows)(suite, metric)
         if any(figure["figure"] is not None for figure in by_side.values()):
             figures[metric.name] = by_side
-            differences += gains
+            differences += gains if metric.unit != "seconds" else []
     order = {side: place for place, side in enumerate(suite.sides)}
     return figures, sorted(differences, key=lambda difference: order[difference["against"]])
 

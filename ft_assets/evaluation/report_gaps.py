@@ -13,7 +13,9 @@ NOT_ASKED = {
 def gaps_of(facts: ReportFacts) -> list[str]:
     """One sentence each."""
     gaps = []
-    if "champion" not in facts.models:
+    if facts.candidate_is_champion:
+        gaps.append("This model is the one in use, so the only comparison is with the base and the baselines.")
+    elif "champion" not in facts.models:
         gaps.append("No model of this line is in use yet, so the only comparison is with the base and the baselines.")
     for suite in facts.suites:
         gaps += _of_suite(facts, suite)
@@ -29,7 +31,7 @@ def gaps_of(facts: ReportFacts) -> list[str]:
         gaps.append("Whether people prefer the answers: no verdict on a blind sample has come back.")
     if not facts.contamination:
         gaps.append("Contamination: the snapshot's own checks gave no figures to this report.")
-    if not any(line.dollars is not None for line in facts.spent):
+    if not any(line.dollars is not None for line in facts.spent if line.what == "training"):
         gaps.append("Cost in dollars: no price of a GPU hour is set (compute.dollars_per_gpu_hour).")
     return gaps
 

@@ -8,16 +8,17 @@ from typing import Any
 
 NOTHING = "–"
 UNITS = {"rate": " %", "share": " %", "tokens": " tokens", "seconds": " s"}
-CHANGES = UNITS | {"rate": " points"}
+CHANGES = UNITS | {"rate": " points", "nats": " nats a token"}
 
 
 def unit_of(report: Mapping[str, Any], compared: Mapping[str, Any]) -> str:
-    """The unit of a difference or of a condition."""
+    """The unit of a difference or of a condition (which has a `kind`)."""
     if compared.get("ratio"):
         return "ratio"
     if compared.get("relative"):
         return "share"
-    return str(report["metrics"].get(compared["metric"], {}).get("unit", "rate"))
+    unit = str(report["metrics"].get(compared["metric"], {}).get("unit", "rate"))
+    return "nats" if unit == "perplexity" and "kind" in compared else unit  # a condition compares logarithms
 
 
 def figure_text(figure: Mapping[str, Any] | None, unit: str) -> str:

@@ -23,6 +23,10 @@ MEANINGS = {
     "not evaluated": "A missing answer is not a wrong answer. Scores over a part of the questions would compare models "
     "on different things.",
 }
+BETTER_BUT_OPEN = (
+    "The new model is better by the measure that decides. Something else that has to hold could not be shown yet, so "
+    "it is not promoted; that does not say that it fails there."
+)
 NEXT = {
     "promote": "Nothing has to be done: the model registry takes it into use, unless another model was taken into use "
     "in the meantime. If you have two minutes, read the most worsened answers below before that.",
@@ -50,12 +54,13 @@ OWNERS = {"champion": "the model in use", "base": "the base model, before any tr
 def opening_of(report: Mapping[str, Any]) -> Opening:
     """The first screen."""
     outcome, deciding = report["verdict"]["outcome"], deciding_condition(report)
+    is_better = deciding is not None and deciding["holds"] is True
     answers = [
         ("What was tested", _tested(report)),
         ("Against what", _against(report)),
         ("On what", _questions(report)),
         ("Result", _result(report, deciding)),
-        ("What it means", MEANINGS[outcome]),
+        ("What it means", BETTER_BUT_OPEN if is_better and outcome == "hold" else MEANINGS[outcome]),
         ("Why", " ".join(_sentence(in_plain_words(report, reason)) for reason in _reasons(report))),
         ("What to do next", NEXT.get(outcome) or _next_of_hold(report)),
         ("What could have been missed", _visible(report, deciding)),
@@ -105,6 +110,8 @@ def _against(report: Mapping[str, Any]) -> str:
     name = f"{OWNERS.get(side, side_title(side))} (fingerprint {report['models'][side][:12]})"
     if side == "champion":
         return f"{name[0].upper()}{name[1:]}. Both answered the same questions under the same settings."
+    if report.get("candidate_is_champion"):
+        return f"This model is the one in use, so against {name}. Both answered the same questions."
     return f"No model of this line is in use yet, so against {name}. Both answered the same questions."
 
 

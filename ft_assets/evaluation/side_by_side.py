@@ -1,19 +1,18 @@
 """Every side's answers to the suites it is asked, measured, and what they come to as evidence for the gate."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ft_assets.errors import EvaluationIncomplete
 from ft_assets.evaluation.answers import LEAST_COVERAGE, Answers, answers_to
 from ft_assets.evaluation.backend import Backend, Setting, differing
 from ft_assets.evaluation.batch_disagreement import BatchDisagreement, batch_disagreement
-from ft_assets.evaluation.gate_evidence import Evidence, Pair, new_part
+from ft_assets.evaluation.gate_evidence import Evidence, Pair, needed, new_part
 from ft_assets.evaluation.gate_rules import GateRules
 from ft_assets.evaluation.golden_budget import GoldenStatus
 from ft_assets.evaluation.interleaved_seconds import interleaved_seconds
 from ft_assets.evaluation.metric import Metric
-from ft_assets.evaluation.metrics import METRICS
 from ft_assets.evaluation.nearest_answer import NearestAnswer
 from ft_assets.evaluation.nearest_prompts import NearestPrompts
 from ft_assets.evaluation.paired_points import PairedPoints, paired_points
@@ -26,6 +25,7 @@ from ft_assets.lake import Lake
 
 CANDIDATE, CHAMPION, BASE = "candidate", "champion", "base"
 PROMPTED, NEAREST = "base_with_examples", "nearest_answer"
+SECONDS = "seconds_per_answer"
 INTERFERENCE = ("rouge_l", "exact_match")  # what other lines' golden sets are told in
 SAMPLE_ROWS = 16  # asked once more, for time and for the effect of batches
 Progress = Callable[[str, int, int], object]
@@ -113,33 +113,35 @@ def evidence_of(
     not_blocking: Mapping[str, str] | None = None,
 ) -> Evidence:
     """The comparisons of the candidate with the other sides in every metric that the rules name. `golden` is what its
-    budget says; once the set was renewed, the questions that are new are a suite of their own, too."""
-    named = [*rules.primaries, *rules.floors, *(rail.metric for rail in rules.guardrails), *INTERFERENCE]
-    pairs: dict[Pair, PairedPoints] = {}
-    problems = list(result.problems)
+    budget says; once the set was renewed, the questions that are new are a suite of their own, too. Time is compared
+    with the champion alone, as it was measured in turns: what kept answers once took says nothing about today. Sides
+    that cannot be compared in a metric are a problem where the rules need that, and are left out elsewhere."""
+    rails = [rail.metric for rail in rules.guardrails]
+    named = [name for name in (*rules.primaries, *rules.floors, *rails, *INTERFERENCE) if name != SECONDS]
+    made: dict[Pair, PairedPoints | str] = {}
     for suite in result.suites:
         is_renewed = golden is not None and golden.renewals > 0 and suite is result.judged
         for side in (side for side in suite.scores if side != CANDIDATE):
             ours, theirs = suite.scores[CANDIDATE], suite.scores[side]
-            try:
-                pairs |= _pairs(suite.name, ours, theirs, side, named)
-                if golden is not None and is_renewed:
-                    ours, theirs = (_only(rows, golden.new_rows) for rows in (ours, theirs))
-                    pairs |= _pairs(new_part(suite.name), ours, theirs, side, named)
-            except EvaluationIncomplete as reason:
-                problems.append(f"{suite.name}, candidate and {side}: {reason}")
+            made |= _pairs(suite.name, ours, theirs, side, named)
+            if golden is not None and is_renewed:
+                ours, theirs = (_only(rows, golden.new_rows) for rows in (ours, theirs))
+                made |= _pairs(new_part(suite.name), ours, theirs, side, named)
     judged = result.judged
-    return Evidence(
+    if timed := _time_in_turns(result):
+        made[Pair(judged.name, SECONDS, CHAMPION)] = timed
+    evidence = Evidence(
         suite=judged.name,
         incumbent="champion" if CHAMPION in judged.scores else "base",
-        pairs=pairs,
+        pairs={pair: points for pair, points in made.items() if not isinstance(points, str)},
         coverage={suite.name: _coverage(suite) for suite in result.suites},
-        problems=tuple(problems),
+        problems=tuple(result.problems),
         not_blocking=not_blocking or {},
         interference={suite.name: _metric_of(suite) for suite in result.suites if suite.kind == "interference"},
         golden=golden,
-        lower_is_better=frozenset(name for name, metric in METRICS.items() if not metric.higher_is_better),
     )
+    refused = [found for pair in dict.fromkeys(needed(evidence, rules)) if isinstance(found := made.get(pair), str)]
+    return replace(evidence, problems=(*evidence.problems, *refused))
 
 
 def _asked(lake: Lake, backend: Backend, suite: Suite, name: str, on_progress: Progress) -> Answers:
@@ -164,8 +166,29 @@ def _measured(
 
 def _pairs(
     suite: str, candidate: Sequence[RowScore], other: Sequence[RowScore], side: str, metrics: Sequence[str]
-) -> dict[Pair, PairedPoints]:
-    return {Pair(suite, name, side): paired_points(candidate, other, name) for name in dict.fromkeys(metrics)}
+) -> dict[Pair, PairedPoints | str]:
+    """By metric the points of both sides, or why they cannot be compared."""
+    found: dict[Pair, PairedPoints | str] = {}
+    for name in dict.fromkeys(metrics):
+        try:
+            found[Pair(suite, name, side)] = paired_points(candidate, other, name)
+        except EvaluationIncomplete as reason:
+            found[Pair(suite, name, side)] = f"{suite}, candidate and {side}: {reason}"
+    return found
+
+
+def _time_in_turns(result: SideBySide) -> PairedPoints | None:
+    """The seconds of candidate and champion on the rows that both were asked in turns."""
+    if CHAMPION not in result.latency:
+        return None
+    ours, theirs = result.latency[CANDIDATE], result.latency[CHAMPION]
+    items = [item for item in result.judged.items if item.row_id in ours]
+    return PairedPoints(
+        clusters=[item.cluster_id for item in items],
+        candidate=[ours[item.row_id] for item in items],
+        other=[theirs[item.row_id] for item in items],
+        possible=[1.0] * len(items),
+    )
 
 
 def _only(rows: Sequence[RowScore], wanted: frozenset[str]) -> list[RowScore]:

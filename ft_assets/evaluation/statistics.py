@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Interval:
     """An estimate with its one-sided bounds (two of them make a two-sided interval of twice their level).
-    `smallest_visible` is None for a single cluster only."""
+    `smallest_visible` is None for a single cluster, and where no possible difference would have been seen."""
 
     estimate: float
     low: float
@@ -99,8 +99,14 @@ def interval(data: Differences, level: float = ONE_SIDED) -> Interval:
         high=max(high, data.estimate) + 0.0,
         n_clusters=len(data.gains),
         n_differing=int(np.count_nonzero(np.abs(data.gains) > NOISE)),
-        smallest_visible=smallest_visible(data.gains, data.sizes, level),
+        smallest_visible=visible(data, level),
     )
+
+
+def visible(data: Differences, level: float = ONE_SIDED) -> float | None:
+    """`smallest_visible`; None, too, where it is more than two rates can differ by."""
+    seen = smallest_visible(data.gains, data.sizes, level)
+    return None if seen is not None and data.best == 1.0 and seen > 1.0 else seen
 
 
 def rate_difference(

@@ -28,17 +28,18 @@ def selection_of(item: EvalItem, prediction: Prediction) -> Points | None:
 
 
 def arguments_of(item: EvalItem, prediction: Prediction) -> Points | None:
-    """Share of calls with the right name and arguments: calls of the reference that the answer makes too, one for one /
-    the larger number of calls of the two, so that a call too many costs as much as a missing one. Arguments are
-    compared as JSON values at any depth: objects without order, lists with it, numbers by value (1 is 1.0, and not
-    true), texts to the letter but for whitespace. Every argument of the reference has to be there, and no other.
-    Applies to rows whose reference holds calls. Compare "AST evaluation" in Patil et al. 2025, "The Berkeley Function
-    Calling Leaderboard (BFCL)", which forgives case and punctuation in texts; this does not."""
+    """Mean over the rows of the share of calls with the right name and arguments: calls of the reference that the
+    answer makes too, one for one / the larger number of calls of the two, so that a call too many costs as much as a
+    missing one. Each row counts as one, however many calls an answer makes, so that two models can be paired.
+    Arguments are compared as JSON values at any depth: objects without order, lists with it, numbers by value (1 is
+    1.0, and not true), texts to the letter but for whitespace. Every argument of the reference has to be there, and no
+    other. Applies to rows whose reference holds calls. Compare "AST evaluation" in Patil et al. 2025, "The Berkeley
+    Function Calling Leaderboard (BFCL)", which forgives case and punctuation in texts; this does not."""
     wanted = _reference_calls(item)
     if not wanted:
         return None
     made = written_calls(prediction.answer)
-    return Points(float(_matched(wanted, made)), float(max(len(wanted), len(made))))
+    return Points(_matched(wanted, made) / max(len(wanted), len(made)), 1.0)
 
 
 def _reference_calls(item: EvalItem) -> list[WrittenCall] | None:

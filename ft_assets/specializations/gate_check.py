@@ -27,10 +27,18 @@ def gate_problem(
     if spec.evaluation.general_ability:
         sizes[GENERAL_ABILITY] = _size(GENERAL_FILE, spec.gate)
     sizes |= {suite.name: _size(suite.file, spec.gate) for suite in spec.evaluation.suites}
-    for name, other in lines.items():
-        if other.evaluation.golden_set is not None:
-            sizes[f"golden set of {name}"] = _size(other.evaluation.golden_set, other.gate)
+    sizes |= {
+        f"golden set of {name}": _size(other.evaluation.golden_set, other.gate)
+        for name, other in lines.items()
+        if _is_asked_its_questions(spec, other)
+    }
     return power_problem(blocking_rules(spec), sizes, discordance)
+
+
+def _is_asked_its_questions(spec: Specialization, other: Specialization) -> bool:
+    """Whether the models of a line are asked the golden set of another; a retired line's is asked of nobody."""
+    has_questions = other.status == "active" and other.evaluation.golden_set is not None
+    return spec.evaluation.interference and other.name != spec.name and has_questions
 
 
 def not_blocking(spec: Specialization) -> dict[str, str]:
@@ -50,15 +58,15 @@ def blocking_rules(spec: Specialization) -> GateRules:
 
 
 def _size(place: Path | str | None, rules: GateRules) -> int:
-    """Independent questions of a suite: its clusters, or its rows where they name none."""
+    """Independent questions of a suite: its clusters, or its prompts where rows name none."""
     if not isinstance(place, Path) or not place.is_file():
         return rules.minimum_clusters
     clusters = set()
-    for number, line in enumerate(place.read_bytes().split(b"\n")):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue  # whoever reads the suite names the line
-            clusters.add(row.get("cluster_id", number) if isinstance(row, dict) else number)
+    for line in place.read_bytes().split(b"\n"):
+        try:
+            row = json.loads(line)
+            prompt = [*row["messages"][:-1]] if row.get("messages") else row["input"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # an empty line, or no row at all: whoever reads the suite names it
+        clusters.add(row.get("cluster_id") or json.dumps(prompt))
     return len(clusters)

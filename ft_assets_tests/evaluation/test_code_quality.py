@@ -33,20 +33,20 @@ METRICS = (CODE_SYNTAX, CODE_LINT, CODE_COMPLEXITY)
 
 def test_blocks_that_parse_are_counted_and_no_code_is_nothing() -> None:
     rows = [answered(text) for text in (CLEAN, BROKEN, f"{CLEAN}\n{BROKEN}", PROSE)]
-    assert CODE_SYNTAX.points(rows) == [Points(1, 1), Points(0, 1), Points(1, 2), Points(0, 1)]
-    assert CODE_SYNTAX.figure(CODE_SYNTAX.points(rows)) == pytest.approx(2 / 5)
+    assert CODE_SYNTAX.points(rows) == [Points(1, 1), Points(0, 1), Points(0.5, 1), Points(0, 1)]
+    assert CODE_SYNTAX.figure(CODE_SYNTAX.points(rows)) == pytest.approx(1.5 / 4)
 
 
 def test_lines_without_a_finding_are_counted_whatever_noqa_says() -> None:
     rows = [answered(text) for text in (CLEAN, UNUSED, BROKEN, PROSE)]
     # Of UNUSED's three lines of code: F401 unused import, B006 mutable default, F821 undefined name.
-    assert CODE_LINT.points(rows) == [Points(2, 2), Points(0, 3), Points(0, 2), Points(0, 1)]
+    assert CODE_LINT.points(rows) == [Points(1, 1), Points(0, 1), Points(0, 1), Points(0, 1)]
 
 
 def test_complexity_is_one_more_than_the_decisions_of_each_function() -> None:
     rows = [answered(text) for text in (CLEAN, BRANCHES, METHODS, "```python\nx = 1\n```", BROKEN, PROSE)]
-    assert CODE_COMPLEXITY.points(rows) == [Points(1, 1), Points(4, 1), Points(3, 2), None, None, None]
-    assert CODE_COMPLEXITY.figure(CODE_COMPLEXITY.points(rows)) == pytest.approx(8 / 4)
+    assert CODE_COMPLEXITY.points(rows) == [Points(1, 1), Points(4, 1), Points(1.5, 1), None, None, None]
+    assert CODE_COMPLEXITY.figure(CODE_COMPLEXITY.points(rows)) == pytest.approx(6.5 / 3)
 
 
 def test_rows_whose_reference_holds_no_python_are_not_judged() -> None:

@@ -63,6 +63,27 @@ def test_unknown_keys_and_impossible_values_are_refused(wrong):
         GateRules.model_validate(wrong)
 
 
+@pytest.mark.parametrize("metric", ["cut_off_rate", "tokens_per_answer", "perplexity", "code_complexity"])
+def test_a_floor_under_what_should_be_low_is_refused(metric: str):
+    with pytest.raises(ValidationError, match=f"floors name {metric}.*Write a guardrail for what must not rise"):
+        GateRules.model_validate({"floors": {metric: 0.1}})
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"primary_metric": "custom_code_quality"},
+        {"alternative_primaries": ["custom_code_quality"]},
+        {"floors": {"custom_code_quality": 0.5}},
+        {"guardrails": [{**BUSINESS, "metric": "custom_code_quality"}]},
+    ],
+)
+def test_a_name_for_several_metrics_decides_nothing_and_is_refused(rules):
+    """It would never be measured under that name, so that nothing would ever be promoted."""
+    with pytest.raises(ValidationError, match="stands for code_syntax, code_lint, code_complexity"):
+        GateRules.model_validate(rules)
+
+
 def test_reading_the_rules_loads_nothing_heavy():
     heavy = "{'numpy', 'scipy', 'torch', 'polars', 'matplotlib', 'transformers', 'mlflow', 'sqlalchemy'}"
     modules = "ft_assets.evaluation.gate_rules, ft_assets.evaluation.gate_power"

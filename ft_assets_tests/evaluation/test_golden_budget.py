@@ -68,9 +68,38 @@ def test_changing_the_set_before_it_is_spent_buys_nothing(state: State):
 
 def test_lines_and_suites_have_budgets_of_their_own(state: State):
     take(state, questions(0, 10), "m0", budget=1)
-    assert take_decision(state, "another-line", SUITE, questions(0, 10), "m1", "c", 1).decision == 1
-    assert take_decision(state, LINE, "another suite", questions(0, 10), "m1", "c", 1).decision == 1
+    assert take_decision(state, "another-line", SUITE, questions(10, 20), "m1", "c", 1).decision == 1
+    assert take_decision(state, LINE, "another suite", questions(20, 30), "m1", "c", 1).decision == 1
     assert take(state, questions(0, 10), "m1", budget=1).spent
+
+
+def test_lines_that_share_a_golden_set_share_its_budget(state: State):
+    """Otherwise a copy of the YAML under another name would look at the same questions twenty times more."""
+
+    def other(asked: dict[str, str], candidate: str):
+        return take_decision(state, "another-line", SUITE, asked, candidate, "its champion", 3)
+
+    asked = questions(0, 10)
+    assert take(state, asked, "m0").decision == 1
+    assert other(asked, "n0").decision == 2
+    assert take(state, asked, "m1").decision == 3
+    assert take(state, asked, "m2").spent and other(asked, "n1").spent
+    assert (take(state, asked, "m0").decision, other(asked, "n0").decision) == (1, 2)  # what was decided stays decided
+    assert other(questions(2, 12), "n1").spent  # a fifth of it is new
+    assert other(questions(3, 13), "n1").decision == 2  # its own first one still counts
+    renewed = take(state, questions(3, 13), "m2")
+    assert (renewed.decision, renewed.renewals) == (2, 1)
+
+
+def test_a_renewed_set_counts_what_another_line_decided_on_it(state: State):
+    fresh = questions(3, 13)
+    for i in range(3):
+        take(state, questions(0, 10), f"m{i}")
+    for i in range(2):
+        assert take_decision(state, "another-line", SUITE, fresh, f"n{i}", "c", 3).decision == i + 1
+    renewed = take(state, fresh, "m3")
+    assert (renewed.decision, renewed.renewals) == (3, 1)
+    assert take(state, fresh, "m4").spent
 
 
 def test_a_question_stays_the_same_whatever_its_id_its_spaces_and_its_answer():

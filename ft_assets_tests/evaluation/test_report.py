@@ -8,6 +8,7 @@ import pytest
 
 from ft_assets.evaluation.blind_verdicts import BlindResult
 from ft_assets.evaluation.report import describe, interference_row, write_report
+from ft_assets.evaluation.report_opening import opening_of
 from ft_assets.evaluation.suites import suite_of
 from ft_assets_tests.evaluation.report_samples import RULES, SHARES, a_suite, facts_of, full_facts, scored
 from ft_assets_tests.evaluation.samples import item, prediction
@@ -157,6 +158,14 @@ def test_a_held_candidate_is_told_what_is_missing(tmp_path: Path):
     assert opening.startswith("# qa-engineer: hold")
     assert "30 fewer than the 50 required" in opening
     assert int(re.search(r"About (\d+) more independent questions would decide", opening)[1]) >= 30
+
+
+def test_a_better_candidate_that_is_held_is_not_called_unproved_in_what_was_shown():
+    report = describe(full_facts())
+    (decisive, *_) = [c for c in report["verdict"]["conditions"] if c["kind"] == "superior"]
+    decisive["holds"] = True
+    report["verdict"]["outcome"] = "hold"
+    assert "The new model is better by the measure that decides." in dict(opening_of(report).answers)["What it means"]
 
 
 def test_a_worse_candidate_is_rejected_in_plain_words(tmp_path: Path):

@@ -41,3 +41,5 @@ def test_what_a_comparison_made_of_a_metric_has_its_own_unit():
     assert unit_of(report, {"metric": "perplexity", "ratio": True}) == "ratio"
     assert unit_of(report, {"metric": "tokens_per_answer", "relative": True}) == "share"
     assert unit_of(report, {"metric": "tokens_per_answer"}) == "tokens"
+    assert unit_of(report, {"metric": "perplexity", "kind": "guardrail"}) == "nats"  # a condition compares logarithms
+    assert change_text(0.21, "nats") == "+0.21 nats a token"

@@ -54,24 +54,24 @@ def test_a_tagged_call_that_cannot_be_read_is_still_a_call(block: str):
 
 
 @pytest.mark.parametrize(
-    ("answer", "selection", "arguments"),
+    ("answer", "selection", "share"),
     [
-        ([WEATHER, TIME], (1, 1), (2, 2)),
-        ([TIME, WEATHER], (1, 1), (2, 2)),  # calls of one answer run side by side
-        ([WEATHER], (0, 1), (1, 2)),
-        ([WEATHER, TIME, TIME], (0, 1), (2, 3)),
-        ([WEATHER, changed(TIME, zone="UTC")], (1, 1), (1, 2)),
-        ([WEATHER, changed(TIME, more=1)], (1, 1), (1, 2)),
-        ([changed(WEATHER, days="2"), TIME], (1, 1), (1, 2)),
-        ([changed(WEATHER, days=2.0), TIME], (1, 1), (2, 2)),
-        ([changed(WEATHER, where={"tags": ["a", "b"], "lat": 59.9}), TIME], (1, 1), (2, 2)),
-        ([changed(WEATHER, where={"lat": 59.9, "tags": ["b", "a"]}), TIME], (1, 1), (1, 2)),
-        ([{**WEATHER, "name": "Weather"}, TIME], (0, 1), (1, 2)),
-        ([], (0, 1), (0, 2)),
+        ([WEATHER, TIME], (1, 1), 1),
+        ([TIME, WEATHER], (1, 1), 1),  # calls of one answer run side by side
+        ([WEATHER], (0, 1), 1 / 2),
+        ([WEATHER, TIME, TIME], (0, 1), 2 / 3),
+        ([WEATHER, changed(TIME, zone="UTC")], (1, 1), 1 / 2),
+        ([WEATHER, changed(TIME, more=1)], (1, 1), 1 / 2),
+        ([changed(WEATHER, days="2"), TIME], (1, 1), 1 / 2),
+        ([changed(WEATHER, days=2.0), TIME], (1, 1), 1),
+        ([changed(WEATHER, where={"tags": ["a", "b"], "lat": 59.9}), TIME], (1, 1), 1),
+        ([changed(WEATHER, where={"lat": 59.9, "tags": ["b", "a"]}), TIME], (1, 1), 1 / 2),
+        ([{**WEATHER, "name": "Weather"}, TIME], (0, 1), 1 / 2),
+        ([], (0, 1), 0),
     ],
 )
-def test_functions_and_arguments_are_compared_call_by_call(answer, selection, arguments):
-    assert scored(as_text(answer), [WEATHER, TIME]) == (selection, arguments)
+def test_functions_and_arguments_are_compared_call_by_call(answer, selection, share):
+    assert scored(as_text(answer), [WEATHER, TIME]) == (selection, (share, 1))
 
 
 def test_where_nothing_should_be_called_calling_nothing_is_right():

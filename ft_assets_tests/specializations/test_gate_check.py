@@ -50,6 +50,45 @@ def test_a_suite_that_nobody_asks_cannot_guard(tmp_path):
         load(tmp_path, "tiny-base\ngate: {guardrails: [{suite: mine, metric: exact_match, margin: 0.1}]}\n")
 
 
+OTHER = "name: devops-engineer\ndescription: d\nselect: {}\nbase_model: tiny-base\n"
+
+
+@pytest.mark.parametrize(
+    ("served", "own", "other"),
+    [
+        ("qa-engineer", "", ""),  # itself
+        ("devops-engineer", ", interference: false", ""),
+        ("devops-engineer", "", "status: retired\n"),
+        ("nobody", "", ""),
+    ],
+)
+def test_a_line_whose_questions_are_not_asked_cannot_be_served(tmp_path, served: str, own: str, other: str):
+    """It would pass the load and end in not evaluated after every training."""
+    golden = golden_set(tmp_path, 500)
+    (tmp_path / "devops-engineer.yaml").write_text(OTHER + other + golden)
+    asked = golden.replace("}", own + "}")
+    with pytest.raises(BadConfiguration, match=f"'golden set of {served}'.*take it out of serves"):
+        load(tmp_path, f"tiny-base\n{asked}gate: {{guardrails: [], serves: [{served}]}}\n")
+
+
+def test_a_line_whose_questions_are_asked_can_be_served(tmp_path):
+    golden = golden_set(tmp_path, 500)
+    (tmp_path / "devops-engineer.yaml").write_text(OTHER + golden)
+    assert load(tmp_path, "tiny-base\n" + golden + "gate: {guardrails: [], serves: [devops-engineer]}\n")
+
+
+@pytest.mark.parametrize("cluster", [{}, {"cluster_id": None}])
+def test_questions_without_a_cluster_are_counted_by_their_prompt(tmp_path, cluster):
+    """As the suite is read: two copies of a question are one, and no cluster_id is not one cluster of all."""
+    rows = [{"input": f"question {n % 300}", "output": "a", **cluster} for n in range(900)]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    suites = f"evaluation: {{suites: [{{name: mine, file: {tmp_path / 'mine.jsonl'}}}]}}\n"
+    guard = "gate: {guardrails: [{suite: mine, metric: exact_match, margin: 0.05}]}\n"
+    assert load(tmp_path, "tiny-base\n" + suites + guard)  # 292 are needed
+    with pytest.raises(BadConfiguration, match="exact_match on mine: 300 independent clusters"):
+        load(tmp_path, "tiny-base\n" + suites + guard.replace("0.05", "0.04"))
+
+
 def test_more_discordance_than_assumed_needs_more_questions(tmp_path):
     spec = load(tmp_path, "tiny-base\ngate: {guardrails: [{metric: exact_match, margin: 0.15}]}\n")
     assert gate_problem(spec, {}) is None
