@@ -1,6 +1,7 @@
 """Metrics of an answer's text against its reference, and of what the answer cost."""
 
 import re
+import sys
 from collections.abc import Sequence
 
 from ft_assets.evaluation.closed_answers import closed_sets, is_right
@@ -24,8 +25,12 @@ class RougeL:
     """ROUGE-L of one answer, with one scorer for many."""
 
     def __init__(self) -> None:
+        from absl import logging as absl_logging
         from rouge_score.rouge_scorer import RougeScorer  # pulls in nltk: only when something is scored
 
+        # absl's handler closes the stream that it got at import, which may be somebody's capture, when Dagster sets up
+        # logging anew.
+        absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
         self._scorer = RougeScorer(["rougeL"], tokenizer=AnyScriptWords())
 
     def __call__(self, answer: str, reference: str) -> float:
