@@ -27,6 +27,7 @@ from ft_assets.evaluation.statistics import (
 )
 from ft_assets.evaluation.verdict import Condition
 
+EVEN_ENOUGH = 1 / 3  # of what as many clusters of equal size weigh; sizes that only vary a little reach a half
 ENOUGH_WEIGHT = 30  # clusters of equal size: with less weight than theirs a bootstrap follows the largest ones
 MOST_CLUSTERS = 1_000_000  # a number of questions above this decides nothing for anybody
 
@@ -193,7 +194,7 @@ def more_clusters(data: Differences, limit: float, level: float = SUPERIOR_LEVEL
     # At least the spread of one cluster in all: where nothing varied, rarely anything does, not never.
     error = max(standard_error(data.gains, data.sizes), 1 / float(data.sizes.sum()))
     needed = count * (quantiles * error / distance) ** 2
-    outweighed = needed <= count and weight(data) < min(count, 5)  # of five equal ones no sign-flip reaches 0.025
+    outweighed = needed <= count and weight(data) < EVEN_ENOUGH * count
     return None if outweighed or needed >= MOST_CLUSTERS else max(1, math.ceil(needed - count))
 
 
@@ -209,7 +210,7 @@ def _more_than_a_few_clusters_doing(data: Differences, limit: float, level: floa
     to which a cluster as large as that of a random row (sum n^2 / sum n) was added: it is the large ones that may yet
     fail. With sizes by Zipf's law and 200 clusters a guardrail of 5 % passed 22 % without this.
     """
-    if weight(data) >= max(ENOUGH_WEIGHT, len(data.gains) / 3):
+    if weight(data) >= max(ENOUGH_WEIGHT, EVEN_ENOUGH * len(data.gains)):
         return True
     added_size = float(data.sizes @ data.sizes / data.sizes.sum()) if is_rate(data) else None
     shifted = data.gains - limit * data.sizes
