@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from ft_assets.evaluation.backend import Backend, Batch, Question, Setting, questions_of, setting_digest
+from ft_assets.evaluation.coverage import LEAST_COVERAGE
 from ft_assets.evaluation.items import EvalItem, digest
 from ft_assets.evaluation.prediction import Prediction
 from ft_assets.lake import Lake
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 TABLE = "predictions"
-LEAST_COVERAGE = 0.98
 PART_BATCHES = 8
 PART_SECONDS = 60.0
 UNANSWERED = "the backend gave no answer and no reason"

@@ -20,6 +20,7 @@ SIDE_COLORS = {
     "nearest_answer": "#d9c9b0",
 }  # fmt: skip
 DOTS_PER_INCH = 130
+MOST_GROUPS = 40  # of a picture that a page can show; the table has all
 LONGEST_LABEL = 40
 
 
@@ -91,12 +92,15 @@ def _forest_lines(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any
         ]
         lines += [(f"against {side_title(side)}", None), *found] if found else []
     about = report["metrics"][report["primary_metric"]]
+    parts = [part for part in report["slices"] if part["difference"] and about["unit"] == "rate"]
+    largest = sorted(parts, key=lambda part: -part["clusters"])[:MOST_GROUPS]
     slices = [
         (plain(f"{part['by'].replace('_', ' ')} {part['name']} ({part['clusters']})"), {**part["difference"], **about})
-        for part in report["slices"]
-        if part["difference"] and about["unit"] == "rate"
+        for part in parts
+        if part in largest
     ]
     heading = f"{metric_title(report['primary_metric'])} by group, against {side_title(report['incumbent'])}"
+    heading += f", the {MOST_GROUPS} largest of {len(parts)}" if len(parts) > MOST_GROUPS else ""
     return [*lines, *([(heading, None), *slices] if slices else [])]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ft_assets.errors import EvaluationIncomplete
-from ft_assets.evaluation.answers import LEAST_COVERAGE, Answers, answers_to
+from ft_assets.evaluation.answers import Answers, answers_to
 from ft_assets.evaluation.backend import Backend, Setting, differing
 from ft_assets.evaluation.batch_disagreement import BatchDisagreement, batch_disagreement
 from ft_assets.evaluation.gate_evidence import Evidence, Pair, needed, new_part
@@ -217,6 +217,3 @@ def _not_comparable(settings: Mapping[str, Setting]) -> list[str]:
                 "be one of machines. Evaluate both on one machine, in one way."
             )
     return found
-
-
-__all__ = ["BASE", "CANDIDATE", "CHAMPION", "LEAST_COVERAGE", "SideBySide", "Sides", "evidence_of", "side_by_side"]

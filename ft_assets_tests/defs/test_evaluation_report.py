@@ -21,17 +21,18 @@ import dagster as dg
 import pytest
 
 from ft_assets.defs import evaluation_models
-from ft_assets.defs.evaluation import evaluation_report, every_model_answered_the_same_prompts
+from ft_assets.defs.conventions import MODEL_LINES
+from ft_assets.defs.evaluation import every_model_answered_the_same_prompts
 from ft_assets.evaluation.answers import TABLE
-from ft_assets.settings import PROJECT_ROOT
 from ft_assets.state_golden import golden_decisions
-from ft_assets_tests.defs.evaluated_lines import LINE, OTHER, EvaluatedLines, expected, golden
+from ft_assets_tests.defs.evaluated_lines import BASE_DIR, LINE, OTHER, EvaluatedLines, expected, golden
 from ft_assets_tests.evaluation.chat_server import ChatServer, Handler, chat_server, completion
 from ft_assets_tests.judge_server import Handler as JudgeHandler
 from ft_assets_tests.judge_server import JudgeServer, grades, judge_server
 from ft_assets_tests.judge_server import completion as judge_completion
 
 pytestmark = pytest.mark.torch
+ROWS = int(os.environ.get("FT_ASSETS_TEST_GOLDEN_ROWS", "300"))  # 2,000 take 20 CPU-seconds
 Answer = Callable[[str], str]
 SERVED = {"candidate": "new", "champion": "old", "base": "base"}
 
@@ -60,13 +61,20 @@ def answering(server: ChatServer, **models: Answer) -> dict[str, Any]:
 
 
 def right(question: str) -> str:
-    """The reference of a golden question."""
-    return expected(int(question.split()[4]))
+    """The reference of a golden question; nothing to the point for any other."""
+    case = re.search(r"case (\d+)", question)
+    return expected(int(case[1])) if case else "Nothing is known."
 
 
 def wrong_from(first: int) -> Answer:
     """Right answers up to this case, then nonsense of that length."""
-    return lambda question: right(question) if int(question.split()[4]) < first else "x " * len(right(question).split())
+
+    def answer(question: str) -> str:
+        said = right(question)
+        case = re.search(r"case (\d+)", question)
+        return said if case and int(case[1]) < first else "x " * len(said.split())
+
+    return answer
 
 
 def asked_of(server: ChatServer, model: str) -> int:
@@ -220,6 +228,7 @@ def test_the_golden_sets_of_two_lines_make_a_matrix(lines: EvaluatedLines, serve
     lines.write_line(OTHER, golden=[{**row, "id": f"other-{row['id']}"} for row in golden(50)], interference=True,
                      endpoint=answering(server, new=wrong_from(25), base=right))  # fmt: skip
     lines.write_line(LINE, golden=golden(55), interference=True, endpoint={"url": server.url, "models": SERVED})
+    lines.write_line("software-developer")  # the bundled line's golden set would be a third one
     lines.trained(lines.adapter("of the other"), OTHER)
     lines.trained(lines.adapter("new"))
     lines.report(OTHER)
@@ -233,7 +242,7 @@ def test_the_golden_sets_of_two_lines_make_a_matrix(lines: EvaluatedLines, serve
 
 
 def test_verdicts_of_people_come_back_into_the_next_report(lines: EvaluatedLines, server: ChatServer) -> None:
-    lines.write_line(endpoint=answering(server, new=wrong_from(40)), golden=golden(60))
+    lines.write_line(endpoint=answering(server, new=right), golden=golden(60))
     lines.trained(lines.adapter("new"))
     _, folder = lines.report()
     (given_out,) = folder.glob("blind-s*.csv")
@@ -344,7 +353,7 @@ def untrained(folder: Path, seed: int) -> Path:
     from ft_assets.chat import load_model
 
     torch.manual_seed(seed)
-    base = load_model(PROJECT_ROOT / "data" / "tiny_base", None, torch.float32)
+    base = load_model(BASE_DIR, None, torch.float32)
     model = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"]))
     for name, weights in model.named_parameters():
         if "lora_B" in name:
@@ -354,13 +363,13 @@ def untrained(folder: Path, seed: int) -> Path:
 
 
 def test_a_champion_on_another_base_is_asked_on_its_own(lines: EvaluatedLines) -> None:
-    """Its tokenizer lowers case, so that it counts other tokens; what cannot be compared is left out, not made up."""
+    """Its tokenizer spells a word out, so that it counts other tokens; what cannot be compared is left out."""
     other = lines.folder / "other-base"
     other.mkdir()
-    for file in lines.base.path.iterdir():
+    for file in BASE_DIR.iterdir():
         (other / file.name).write_bytes(file.read_bytes())
     tokenizer = json.loads((other / "tokenizer.json").read_text())
-    tokenizer["normalizer"] = {"type": "Lowercase"}
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "holds"}, "content": "h-o-l-d-s"}
     (other / "tokenizer.json").write_text(json.dumps(tokenizer))
     other_base = lines.lake.put_artifact("base_model", other)
     lines.write_line(golden=golden(52), max_new_tokens=4, retrieved_examples=1)
@@ -413,7 +422,7 @@ HOSTILE = (
 
 
 def test_hostile_and_very_long_answers_break_neither_page_nor_report(lines: EvaluatedLines, server: ChatServer) -> None:
-    endpoint = answering(server, new=lambda question: HOSTILE, base=lambda question: "long " * 40_000)
+    endpoint = answering(server, new=lambda question: HOSTILE, base=lambda question: "long " * 4_000)
     lines.write_line(endpoint=endpoint, golden=golden(50, slice="<b>|`x`"), retrieved_examples=0)
     lines.trained(lines.adapter("new"))
     report, folder = lines.report()
@@ -426,17 +435,17 @@ def test_hostile_and_very_long_answers_break_neither_page_nor_report(lines: Eval
     assert not re.search(r"[\x1b\u202e]", page + text)
 
 
-def test_a_golden_set_of_2000_rows_and_many_slices_is_told_on_a_page_of_normal_size(
+def test_a_large_golden_set_with_many_slices_is_told_on_a_page_of_normal_size(
     lines: EvaluatedLines, server: ChatServer
 ) -> None:
-    rows = [{**row, "slice": f"slice {number % 400}"} for number, row in enumerate(golden(2000))]
-    lines.write_line(endpoint=answering(server, new=right, base=wrong_from(1000)), golden=rows)
+    rows = [{**row, "slice": f"slice {number % (ROWS // 5)}"} for number, row in enumerate(golden(ROWS))]
+    endpoint = answering(server, new=right, base=wrong_from(ROWS // 2))
+    lines.write_line(endpoint=endpoint, golden=rows, retrieved_examples=0)
     lines.trained(lines.adapter("new"))
-    started = time.process_time()
     report, folder = lines.report()
-    print("CPU seconds", time.process_time() - started, {p.name: p.stat().st_size for p in folder.iterdir()})
     assert report["verdict"]["outcome"] == "promote"
-    assert (folder / "report.html").stat().st_size < 2_000_000
+    assert len([part for part in report["slices"] if part["by"] == "slice"]) == ROWS // 5
+    assert (folder / "report.html").stat().st_size < 1_000_000
 
 
 def test_a_flipped_figure_is_found_by_the_check(lines: EvaluatedLines, server: ChatServer) -> None:
@@ -449,11 +458,13 @@ def test_a_flipped_figure_is_found_by_the_check(lines: EvaluatedLines, server: C
     forged.mkdir()
     (forged / "report.json").write_text(json.dumps(report))
     digest = lines.lake.put_artifact("report", forged).digest
-    event = dg.AssetMaterialization("evaluation_report", partition=LINE, metadata={"digest": digest})
-    lines.instance.report_runless_asset_event(event)
+
+    @dg.asset(name="evaluation_report", partitions_def=MODEL_LINES)
+    def of_a_forger() -> dg.MaterializeResult:
+        return dg.MaterializeResult(metadata={"digest": digest})
+
     result = dg.materialize(
-        [evaluation_report, every_model_answered_the_same_prompts],
-        selection=dg.AssetSelection.checks(every_model_answered_the_same_prompts),
+        [of_a_forger, every_model_answered_the_same_prompts],
         partition_key=LINE,
         instance=lines.instance,
         resources={"lake": lines.lake, "state": lines.state},
