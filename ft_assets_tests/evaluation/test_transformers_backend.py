@@ -1,8 +1,11 @@
 """Answers and likelihoods of the real tiny model."""
 
 import json
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,37 +137,42 @@ def test_a_neighbour_near_the_last_position_cuts_nobody_elses_answer(base: Trans
     assert together["near"].n_tokens <= tokens.allowance
 
 
-def test_memory_that_ends_halves_the_batches_and_is_recorded(base: TransformersBackend) -> None:
-    base.alone()  # loads it
+def test_memory_that_ends_halves_the_batches_and_is_recorded() -> None:
     words = "tax lane cluster report " * 45
-    asked = questions_of([item(f"r{i}", f"{words} {i}", words) for i in range(8)], None)
-
-    def work() -> list[list[int | bool]]:
-        _held = what_the_heap_still_has()
-        return [[len(batch.predictions), batch.halved] for batch in base.batches(asked)]
-
-    whole, little = in_child(work), in_child(work, more_bytes=40 * MIB)
-    assert whole["returned"] == [[8, False]]
-    assert sum(rows for rows, _ in little["returned"]) == 8, little
-    assert little["returned"][0][0] < 8 and all(halved for _, halved in little["returned"])
+    whole, little = in_fresh_process([item(f"r{n}", f"{words} {n}", words) for n in range(8)], [None, 40 * MIB])
+    assert [[len(rows), halved] for rows, _, halved in whole] == [[8, False]]
+    assert sum(len(rows) for rows, _, _ in little) == 8, little
+    assert len(little[0][0]) < 8 and all(halved for _, _, halved in little)
 
 
-def test_a_row_that_does_not_fit_alone_is_missing_and_a_shorter_one_answered(base: TransformersBackend) -> None:
-    base.alone()
-    long = "tax lane cluster report " * 90
-    asked = questions_of([item("long", "Say much.", long), item("short", "tax", "tax")], None)
+def test_a_row_that_does_not_fit_alone_is_missing_and_a_shorter_one_answered() -> None:
+    long = item("long", "Say much.", "tax lane cluster report " * 90)
+    [[missing, answered]] = in_fresh_process([long, item("short", "tax", "tax")], [12 * MIB])
+    assert missing[1]["long"].startswith("out of memory, asked alone with")
+    assert answered[:2] == [["short"], {}]
+
+
+def in_fresh_process(items: list[EvalItem], limits: list[int | None]) -> list[Any]:
+    """What each limit in bytes leaves of the answers. What earlier tests freed would serve this process without any."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+        return fresh.submit(answered_under, items, limits).result()
+
+
+def answered_under(items: list[EvalItem], limits: list[int | None]) -> list[Any]:
+    """Per limit the batches: ids answered, ids missing with the reason, and whether they were halved."""
+    base = base_model()
+    base.alone()  # loads it
+    asked = questions_of(items, None)
 
     def work() -> list[object]:
         _held = what_the_heap_still_has()
-        return [[[one.row_id for one in batch.predictions], batch.missing] for batch in base.batches(asked)]
+        return [[[one.row_id for one in got.predictions], got.missing, got.halved] for got in base.batches(asked)]
 
-    missing, answered = in_child(work, more_bytes=12 * MIB)["returned"]
-    assert missing[1]["long"].startswith("out of memory, asked alone with")
-    assert answered == [["short"], {}]
+    return [in_child(work, limit)["returned"] for limit in limits]
 
 
 def what_the_heap_still_has() -> list[object]:
-    """Blocks that this process can have without more memory: what earlier tests freed would hide a small limit."""
+    """Blocks that this process can have without more memory: what loading freed would hide a small limit."""
     import torch
 
     held: list[object] = []
