@@ -21,15 +21,15 @@ from ft_assets.curation.tokens import token_counter
 from ft_assets.dataset.contamination import golden_rows
 from ft_assets.dataset.rows import SnapshotRow, read_side
 from ft_assets.dataset.snapshot import build_snapshot
-from ft_assets.evaluation.backend import questions_of
+from ft_assets.evaluation.asking.backend import questions_of
+from ft_assets.evaluation.asking.model_to_ask import ModelToAsk
+from ft_assets.evaluation.asking.transformers_backend import TransformersBackend
+from ft_assets.evaluation.deciding.paired_points import paired_points
 from ft_assets.evaluation.items import EvalItem
 from ft_assets.evaluation.metrics import metrics_named
-from ft_assets.evaluation.model_to_ask import ModelToAsk
-from ft_assets.evaluation.paired_points import paired_points
 from ft_assets.evaluation.score import RowScore, score_rows, summarize, summarize_by
 from ft_assets.evaluation.statistics import rate_difference
 from ft_assets.evaluation.suites import golden_items
-from ft_assets.evaluation.transformers_backend import TransformersBackend
 from ft_assets.ingest.landing import ingest_day
 from ft_assets.lake import Lake
 from ft_assets.specializations.loader import load_specializations

@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from ft_assets.evaluation.gate_simulation import (
+from ft_assets.evaluation.deciding.gate_simulation import (
     BETTER,
     CLUSTER_SIZES,
     CLUSTERS,

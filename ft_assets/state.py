@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ft_assets.errors import StaleChampion, WriteConflict
 from ft_assets.records import Side
-from ft_assets.state_database import database, in_utc, insert_if_absent, reachable, schema
+from ft_assets.state_database import database, in_utc, insert_if_absent, reachable, schema, shown_url
 from ft_assets.state_taints import TAINTS, refuse_tainted
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ class State:
     def url(self) -> str:
         """Where the state lives; it may hold a password."""
         return self._url
+
+    @property
+    def place(self) -> str:
+        """The same without its password, for messages."""
+        return shown_url(self._url)
 
     def champion(self, specialization: str) -> Promotion | None:
         """The model in charge, None before the first promotion."""

@@ -155,14 +155,27 @@ def engine_for(url: str) -> "Engine":
         return create_engine(parsed, poolclass=NullPool)  # safe over forks and over a database that restarts
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         raise BadConfiguration(
-            f"FT_ASSETS_STATE_URL is {parsed.render_as_string(hide_password=True)}. The state must outlive a process: "
+            f"FT_ASSETS_STATE_URL is {shown_url(url)}. The state must outlive a process: "
             "set it to sqlite:////absolute/file.db or postgresql://user:password@host/database."
         )
-    Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadConfiguration(
+            f"FT_ASSETS_STATE_URL is {shown_url(url)}, and its directory cannot be made: {error.strerror}. "
+            "Name a file in a directory that this user may write to."
+        ) from error
     engine = create_engine(parsed, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def shown_url(url: str) -> str:
+    """A database URL without its password."""
+    from sqlalchemy.engine import make_url
+
+    return make_url(url).render_as_string(hide_password=True)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -187,12 +200,24 @@ def _begin_sqlite(connection: "Connection") -> None:
 
 @contextmanager
 def reachable(engine: "Engine") -> Iterator[None]:
-    """Turns a database that does not answer into a failure that a rerun can fix, without its password."""
-    from sqlalchemy.exc import OperationalError
+    """Turns a database that does not answer into a failure that a rerun can fix, without its password.
+
+    Raises:
+        Rerunnable: it does not answer; nothing was changed.
+        BadConfiguration: the file is no database.
+    """
+    from sqlalchemy.exc import DatabaseError, OperationalError
 
     try:
         yield
-    except OperationalError as error:
+    except DatabaseError as error:
+        if "is not a database" in str(error.orig):
+            raise BadConfiguration(
+                f"FT_ASSETS_STATE_URL is {engine.url.render_as_string(hide_password=True)}, and that file is no SQLite "
+                "database, or a damaged one. Nothing was changed. Name the right file, or bring back a backup."
+            ) from error
+        if not isinstance(error, OperationalError):
+            raise
         raise Rerunnable(
             f"The state database {engine.url.render_as_string(hide_password=True)} does not answer: {error.orig}. "
             "Nothing was changed. Run again when it does; FT_ASSETS_STATE_URL says where it is."

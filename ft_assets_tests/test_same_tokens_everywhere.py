@@ -4,8 +4,8 @@ import pytest
 
 from ft_assets.chat import Chat
 from ft_assets.dataset.rows import SnapshotRow
-from ft_assets.evaluation.asked_tokens import AskedTokens, asked_tokens
-from ft_assets.evaluation.backend import questions_of
+from ft_assets.evaluation.asking.asked_tokens import AskedTokens, asked_tokens
+from ft_assets.evaluation.asking.backend import questions_of
 from ft_assets.evaluation.suites import snapshot_items
 from ft_assets.records import Message
 from ft_assets.system_prompts import SystemPrompt, SystemPrompts

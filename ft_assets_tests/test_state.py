@@ -199,6 +199,16 @@ def test_a_state_that_would_not_outlive_the_process_is_refused(bad: str) -> None
         State(bad).champion(LINE)
 
 
+def test_a_file_that_is_no_database_and_a_directory_that_cannot_be_are_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("These are notes and no database, however often one asks. " * 20)
+    with pytest.raises(BadConfiguration, match=r"notes\.txt, and that file is no SQLite database"):
+        State(f"sqlite:///{tmp_path}/notes.txt").champion("qa-engineer")
+    with pytest.raises(BadConfiguration, match="directory cannot be made"):
+        State(f"sqlite:///{tmp_path}/notes.txt/state.db").champion("qa-engineer")
+    with pytest.raises(Rerunnable, match="does not answer"):
+        State(f"sqlite:///{tmp_path}").champion("qa-engineer")
+
+
 def test_a_database_that_does_not_answer_is_worth_a_rerun_and_keeps_its_password() -> None:
     pytest.importorskip("psycopg2")
     with pytest.raises(Rerunnable) as failure:

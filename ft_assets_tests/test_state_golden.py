@@ -17,7 +17,7 @@ LINE, SUITE = "qa-engineer", "golden set"
 WRITERS = 4
 TAKES_FOUR = """
 import sys
-from ft_assets.evaluation.golden_budget import take_decision
+from ft_assets.evaluation.deciding.golden_budget import take_decision
 from ft_assets.state import State
 url, who = sys.argv[1:]
 questions = {f"r{i}": f"question {i}" for i in range(5)}

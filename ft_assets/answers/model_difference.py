@@ -115,7 +115,7 @@ def _newest_report(state: State, model: NamedModel) -> str | None:
 def _paired(
     suite: str, metric: str, unit: str, first: Sequence[RowScore], second: Sequence[RowScore]
 ) -> Compared | None:
-    from ft_assets.evaluation.paired_points import paired_points
+    from ft_assets.evaluation.deciding.paired_points import paired_points
     from ft_assets.evaluation.statistics import perplexity_ratio, rate_difference
 
     both = {row.row_id for row in first if metric in row.points} & {r.row_id for r in second if metric in r.points}

@@ -37,6 +37,11 @@ def find_model(state: State, text: str) -> NamedModel:
     """
     text = text.strip()
     known = known_models(state)
+    if not known:
+        raise UnknownModel(
+            f"No model is called {text!r}: the state database {state.place} knows none yet. Where models are known, "
+            "FT_ASSETS_LAKE and FT_ASSETS_STATE_URL name the place."
+        )
     if "@" in text:
         return _by_alias(state, text, known)
     if named := [model for model in known if model.version_name == text]:
@@ -55,8 +60,21 @@ def find_line(text: str, lines: Collection[str]) -> str:
     """
     if text in lines:
         return text
-    listed = ", ".join(sorted(lines)) or "none with a model yet"
+    listed = ", ".join(sorted(lines))
     raise UnknownModel(f"There is no specialization {text!r}.{_near(text, lines)} There are: {listed}.")
+
+
+def find_line_with_a_model(text: str, known: Collection[NamedModel]) -> str:
+    """The specialization of that name, as far as one of these models is of it.
+
+    Raises:
+        UnknownModel: there is none, or it has no model yet; the message names those that have one.
+    """
+    lines = {model.specialization for model in known}
+    if text in lines:
+        return text
+    listed = ", ".join(sorted(lines)) or "none"
+    raise UnknownModel(f"No model of a specialization {text!r} is known.{_near(text, lines)} Lines with one: {listed}.")
 
 
 def known_models(state: State) -> list[NamedModel]:
@@ -83,7 +101,7 @@ def _by_alias(state: State, text: str, known: Sequence[NamedModel]) -> NamedMode
     line, alias = text.rsplit("@", 1)
     if alias not in ALIASES:
         raise UnknownModel(f"{text!r}: there is no alias {alias!r}. {HOW}")
-    line = find_line(line, {model.specialization for model in known})
+    line = find_line_with_a_model(line, known)
     digest = aliases_of(state, line)[alias]
     if digest is None:
         raise UnknownModel(f"{line} has no {alias} yet.{_newest(m.name for m in known if m.specialization == line)}")
@@ -105,4 +123,4 @@ def _near(text: str, names: Collection[str]) -> str:
 
 def _newest(names: Iterable[str]) -> str:
     newest = list(names)[-3:]
-    return f" The newest are {', '.join(reversed(newest))}." if newest else " No model was registered yet."
+    return f" The newest are {', '.join(reversed(newest))}." if newest else " None was registered yet."

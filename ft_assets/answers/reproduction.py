@@ -157,10 +157,10 @@ def _equal_answers(
     """How many answers of both models are the same text, and of how many: the first prompts of the validation side,
     which chose the checkpoint and judges nothing."""
     from ft_assets.dataset.rows import read_side
-    from ft_assets.evaluation.backend import questions_of
-    from ft_assets.evaluation.model_to_ask import ModelToAsk
+    from ft_assets.evaluation.asking.backend import questions_of
+    from ft_assets.evaluation.asking.model_to_ask import ModelToAsk
+    from ft_assets.evaluation.asking.transformers_backend import TransformersBackend
     from ft_assets.evaluation.suites import snapshot_items
-    from ft_assets.evaluation.transformers_backend import TransformersBackend
 
     items = snapshot_items(read_side(snapshot, "validation")[:questions])
     asked = questions_of(items, origin["system_prompt"])

@@ -154,6 +154,6 @@ def _ids_before(lake: Lake, state: State, line: str, digest: str) -> list[str]:
 
 def _ids(snapshot: Path) -> set[str]:
     """Example ids on all sides."""
-    from ft_assets.dataset.snapshot import snapshot_ids
+    from ft_assets.dataset.known_ids import snapshot_ids
 
     return set(snapshot_ids(snapshot))

@@ -1,16 +1,12 @@
 """A model's training once more, in a folder of its own: the lake is only read."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ft_assets.lake import Lake
-from ft_assets.records import Side
-
-if TYPE_CHECKING:
-    from ft_assets.training.recipe import Recipe
-    from ft_assets.training.stage_data import JudgedRow, SideRows
+from ft_assets.specializations.training_rows import training_rows
 
 # What `training.provenance.describe` and the trainer add to what a caller gives.
 ADDED = (
@@ -34,7 +30,6 @@ def train_again(
     from ft_assets.training.progress import progress_line
     from ft_assets.training.provenance import stage_ids
     from ft_assets.training.recipe import Recipe
-    from ft_assets.training.stage_data import TrainingRows
     from ft_assets.training.training_device import device_here
 
     _ask_for_threads(int(origin["device"]["threads"]))
@@ -50,7 +45,7 @@ def train_again(
         provenance={name: value for name, value in origin.items() if name not in ADDED},
         tokens_dir=folder / "tokens",
     )
-    rows = TrainingRows(*(rows_of(snapshot, side, recipe) for side in ("train", "validation")))
+    rows = training_rows(snapshot, recipe)
     devices = min(device_here().count, int(origin.get("numerics", {}).get("processes", 1)))
 
     def on_progress(progress: dict[str, Any]) -> None:
@@ -58,22 +53,6 @@ def train_again(
 
     launch(job, rows, devices, on_progress, on_line)
     return job.out_dir
-
-
-def rows_of(snapshot: Path, side: Side, recipe: "Recipe") -> "SideRows":
-    """One side's rows, of the kinds that the recipe's stages learn from."""
-    from ft_assets.dataset.judged_rows import read_judged
-    from ft_assets.dataset.preference_rows import read_preferences
-    from ft_assets.dataset.rows import read_side
-    from ft_assets.training.stage_data import SideRows
-
-    objectives = [stage.objective for stage in recipe.stages()]
-    judged: Sequence[JudgedRow] = read_judged(snapshot, side) if "kto" in objectives else ()
-    return SideRows(
-        examples=read_side(snapshot, side) if "sft" in objectives else (),
-        pairs=read_preferences(snapshot, side) if "dpo" in objectives else (),
-        judged=judged,
-    )
 
 
 def _ask_for_threads(threads: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ft_assets.answers.named_models import NamedModel, name_of
 from ft_assets.answers.reported import Reported, reported
-from ft_assets.answers.trained_rows import LEARNED, interactions_of, trained_rows
+from ft_assets.answers.trained_rows import LEARNED, erased_note, interactions_of, trained_rows
 from ft_assets.errors import FtAssetsError
 from ft_assets.lake import Lake
 from ft_assets.release.mirror import aliases_of
@@ -31,7 +31,8 @@ class Reign:
 @dataclass(frozen=True)
 class ModelAnswer:
     """Everything that is known of a model. `damage` says what is wrong with its files, `provenance` and `rows` are
-    empty then. `rows` maps side and kind to (rows, interactions)."""
+    empty then. `rows` maps side and kind to (rows, interactions);
+    `rows_erased` says that their texts were erased by request."""
 
     name: str
     digest: str
@@ -46,6 +47,7 @@ class ModelAnswer:
     provenance: Mapping[str, Any]
     rows: dict[str, dict[str, tuple[int, int]]]
     rows_problem: str
+    rows_erased: str
     evaluations: list[Evaluated]
     report: Reported | None
     judged_against: dict[str, str]
@@ -66,7 +68,7 @@ def why_model(state: State, lake: Lake, model: NamedModel) -> ModelAnswer:
     judged = evaluations(state, line, digest)
     reigns = _reigns(state, line, digest)
     evidence = judged[-1].report_digest if judged else reigns[-1].promotion.evidence if reigns else None
-    rows, rows_problem = ({}, "") if damage else _rows(lake, digest)
+    rows, rows_problem, rows_erased = ({}, "", "") if damage else _rows(lake, digest)
     report = reported(lake, evidence) if evidence else None
     return ModelAnswer(
         name=model.name,
@@ -82,6 +84,7 @@ def why_model(state: State, lake: Lake, model: NamedModel) -> ModelAnswer:
         provenance=provenance,
         rows=rows,
         rows_problem=rows_problem,
+        rows_erased=rows_erased,
         evaluations=judged,
         report=report,
         judged_against=_judged_against(state, line, report),
@@ -98,17 +101,17 @@ def _provenance(lake: Lake, digest: str) -> tuple[Mapping[str, Any], str]:
         return {}, str(error)
 
 
-def _rows(lake: Lake, digest: str) -> tuple[dict[str, dict[str, tuple[int, int]]], str]:
+def _rows(lake: Lake, digest: str) -> tuple[dict[str, dict[str, tuple[int, int]]], str, str]:
     try:
-        found = trained_rows(lake, digest)
+        found, erased = trained_rows(lake, digest), erased_note(lake, digest)
     except FtAssetsError as error:
-        return {}, str(error)
+        return {}, str(error), ""
     counts: dict[str, dict[str, tuple[int, int]]] = {}
     for side in LEARNED:
         for kind in sorted({row.kind for row in found if row.side == side}):
             of_kind = [row for row in found if (row.side, row.kind) == (side, kind)]
             counts.setdefault(side, {})[kind] = (len(of_kind), len(interactions_of(of_kind)))
-    return counts, ""
+    return counts, "", erased
 
 
 def _judged_against(state: State, line: str, report: Reported | None) -> dict[str, str]:

@@ -50,7 +50,7 @@ def _rows(what: str, rows: "list[TrainedRow]") -> "list[tuple[str, str]]":
 
 
 def _told(compared: object) -> str:
-    from ft_assets.evaluation.report_numbers import difference_text
+    from ft_assets.evaluation.reporting.report_numbers import difference_text
 
     facts = vars(compared)
     return f"{difference_text(facts, facts['unit'])} over {facts['rows']} rows"

@@ -39,7 +39,8 @@ def _tell(plan: "Plan", show_kept: bool) -> None:
     lines(f"{each.place}: {each.why}" for each in plan.goes[:SHOWN])
     if len(plan.goes) > SHOWN:
         lines([f"and {len(plan.goes) - SHOWN:,} more; --json names all"])
-    heading("Tables")
+    if plan.tables or plan.compacted:
+        heading("Tables")
     pairs([(table, f"{files:,} data files of older versions") for table, files in plan.tables.items()])
     pairs([(table, f"{number:,} partitions in several files") for table, number in plan.compacted.items()])
     if show_kept:

@@ -15,12 +15,12 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Makes an earlier champion the champion again, at once and without a new evaluation."""
-    from ft_assets.answers.named_models import find_line, find_model, known_models
+    from ft_assets.answers.named_models import find_line_with_a_model, find_model, known_models
     from ft_assets.errors import UnknownModel
     from ft_assets.release import rollback as to_earlier
 
     stores = Stores()
-    line = find_line(specialization, {model.specialization for model in known_models(stores.state)})
+    line = find_line_with_a_model(specialization, known_models(stores.state))
     target = find_model(stores.state, to) if to else None
     if target and target.specialization != line:
         raise UnknownModel(f"{target.name} is a model of {target.specialization}, not of {line}.")

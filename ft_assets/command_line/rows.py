@@ -14,13 +14,17 @@ def rows(
 ) -> None:
     """Exactly the interactions that trained a model, one id a line, from its artifacts alone."""
     from ft_assets.answers.named_models import find_model
-    from ft_assets.answers.trained_rows import interactions_of, trained_rows
+    from ft_assets.answers.trained_rows import erased_note, interactions_of, trained_rows
 
     stores = Stores()
     named = find_model(stores.state, model)
     found = trained_rows(stores.lake, named.digest, ("train", "validation") if validation else ("train",))
+    erased = erased_note(stores.lake, named.digest)
     if as_json:
-        print_json({"model": named.name, "digest": named.digest, "rows": [vars(row) for row in found]})
+        rows_of_it = {"model": named.name, "digest": named.digest, "rows": [vars(row) for row in found]}
+        print_json(rows_of_it | {"erased_by_request": bool(erased)})
         return
     typer.echo("\n".join(interactions_of(found)))
     typer.echo(f"{len(interactions_of(found)):,} interactions in {len(found):,} rows trained {named.name}.", err=True)
+    if erased:
+        typer.echo(f"Erased by request: {erased}.", err=True)

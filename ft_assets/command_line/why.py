@@ -76,7 +76,9 @@ def _rows(answer: "ModelAnswer") -> list[Pair]:
         (side, [f"{rows:,} {kind} from {interactions:,} interactions" for kind, (rows, interactions) in kinds.items()])
         for side, kinds in answer.rows.items()
     ]
-    return [*told, ("snapshot", answer.provenance["snapshot"]), ("list them", f"ft-assets rows {answer.digest[:12]}")]
+    erased = [("erased by request", answer.rows_erased)] if answer.rows_erased else []
+    where = [("snapshot", answer.provenance["snapshot"]), ("list them", f"ft-assets rows {answer.digest[:12]}")]
+    return [*told, *erased, *where]
 
 
 def _recipe(provenance: Mapping[str, Any]) -> list[Pair]:
@@ -112,7 +114,7 @@ def _evaluation(report: "Reported", against: Mapping[str, str]) -> list[Pair]:
 
 
 def _figure(figure: Any) -> str:
-    from ft_assets.evaluation.report_numbers import figure_text
+    from ft_assets.evaluation.reporting.report_numbers import figure_text
 
     return figure_text(vars(figure), figure.unit)
 

@@ -191,11 +191,6 @@ def eligible_train_ids(
     return EligibleTrain(on_train["example_id"].sort().to_list(), chosen.drops)
 
 
-def snapshot_ids(snapshot_dir: Path) -> list[str]:
-    """The example ids of all sides of a snapshot: the `previous` of the next one."""
-    return [name for side in SIDES for name in side_frame(snapshot_dir, side)["example_id"].to_list()]
-
-
 def new_since(train_ids: Iterable[str], previous_snapshot_dir: Path | None) -> list[str]:
     """The train-side ids that the previous snapshot did not have on its train side, sorted; all where there is none."""
     known = set(side_frame(previous_snapshot_dir, "train")["example_id"]) if previous_snapshot_dir else set()

@@ -45,6 +45,7 @@ def train_eval_split(
     """
     from ft_assets.dataset.ledger import sides_in
     from ft_assets.dataset.readiness import refuse_below_floor
+    from ft_assets.erasure.late import refuse_erased_rows
 
     spec = specialization(context)
     ledger = ledger_of(context.instance, lake, state, spec)
@@ -52,6 +53,7 @@ def train_eval_split(
         summary = write_snapshot(lake, state, spec, Path(folder), ledger)
         floor, pairs = spec.expectations.hard_floor, summary.preferences_by_side.get("train", 0)
         refuse_below_floor(summary, spec.trigger.minimum_examples, floor, pairs, golden_clusters_of(spec, lake))
+        refuse_erased_rows(state, Path(folder))
         snapshot = lake.put_artifact("snapshot", Path(folder))
     state.record_sides(spec.name, sides_in(snapshot.path), snapshot.digest)
     return dg.MaterializeResult(

@@ -48,7 +48,7 @@ def evaluation_report(
     An evaluation that answered less than 98 % of a suite says so in its verdict and promotes nobody. Fails when there
     is no question at all, or a suite's file is not the frozen one: the message names it.
     """
-    from ft_assets.evaluation.judgement import judged
+    from ft_assets.evaluation.deciding.judgement import judged
     from ft_assets.evaluation.report import write_report
     from ft_assets.evaluation.side_by_side import side_by_side
 
@@ -73,6 +73,7 @@ def evaluation_report(
     with tempfile.TemporaryDirectory() as folder:
         in_use = champion is not None and incumbent is None
         write_report(Path(folder), facts_of(context, lake, spec, models, origin, answered, metrics, verdict, in_use))
+        lake.artifact("snapshot", origin["snapshot"])  # erased by request meanwhile: no report may show its rows
         report = lake.put_artifact("report", Path(folder))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(report.digest),
@@ -96,7 +97,7 @@ def every_model_answered_the_same_prompts(
     context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> dg.AssetCheckResult:
     """Every side answered the same questions, with finite numbers, and the verdict's figures follow from the rows."""
-    from ft_assets.evaluation.integrity import integrity_problems
+    from ft_assets.evaluation.reporting.integrity import integrity_problems
 
     if reason := why_skipped(specialization(context)):
         return dg.AssetCheckResult(passed=True, metadata={"status": "SKIPPED", "reason": reason})

@@ -12,11 +12,11 @@ from ft_assets.specializations.choice import golden_of
 from ft_assets.specializations.loader import Specialization
 
 if TYPE_CHECKING:
-    from ft_assets.evaluation.blind_verdicts import BlindResult
-    from ft_assets.evaluation.pairwise_judge import Preferences
-    from ft_assets.evaluation.report_facts import ReportFacts, Spent
+    from ft_assets.evaluation.deciding.verdict import Verdict
+    from ft_assets.evaluation.judging.pairwise_judge import Preferences
+    from ft_assets.evaluation.reporting.blind_verdicts import BlindResult
+    from ft_assets.evaluation.reporting.report_facts import ReportFacts, Spent
     from ft_assets.evaluation.side_by_side import SideBySide
-    from ft_assets.evaluation.verdict import Verdict
 
 REPORTS_LOOKED_AT = 20  # earlier reports of a line whose blind samples may have come back
 BLIND_FOLDER = "review"  # in the lake: review/blind-<sample>.csv, filled in
@@ -35,7 +35,8 @@ def facts_of(
 ) -> "ReportFacts":
     """Everything that the report tells, from the lake and from what earlier runs reported."""
     from ft_assets.dataset.snapshot import read_counts
-    from ft_assets.evaluation.report_facts import ReportFacts
+    from ft_assets.evaluation.asking.model_to_ask import base_of
+    from ft_assets.evaluation.reporting.report_facts import ReportFacts
     from ft_assets.evaluation.sandbox import protections
     from ft_assets.training.training_log import preferences_in
 
@@ -70,18 +71,11 @@ def facts_of(
     )
 
 
-def base_of(lake: Lake, digest: str) -> str:
-    """The base that a model stands on; a base stands on itself."""
-    if not lake.has_artifact("adapter", digest):
-        return digest
-    return str(json.loads((lake.artifact("adapter", digest).path / "provenance.json").read_text())["base_digest"])
-
-
 def spent(
     context: dg.AssetExecutionContext, spec: Specialization, candidate: str, answered: "SideBySide"
 ) -> "Iterator[Spent]":
     """The bill of training, as its run reported it, and of the answers."""
-    from ft_assets.evaluation.report_facts import Spent
+    from ft_assets.evaluation.reporting.report_facts import Spent
 
     for made in materializations(context.instance, "lora_checkpoint", spec.name):
         if made.get("digest") == candidate:
@@ -96,7 +90,7 @@ def spent(
 
 def judge_bill(metrics: LineMetrics, preferences: "Preferences | None") -> "Iterator[Spent]":
     """What the judge was paid in this run; grades and preferences that were kept from before cost nothing."""
-    from ft_assets.evaluation.report_facts import Spent
+    from ft_assets.evaluation.reporting.report_facts import Spent
 
     if metrics.judge is None or preferences is None:
         return
@@ -134,8 +128,8 @@ def blind_verdicts(
     context: dg.AssetExecutionContext, lake: Lake, spec: Specialization
 ) -> "tuple[list[BlindResult], list[str]]":
     """Verdicts of people on the blind samples of the line's earlier reports, and what was wrong with their files."""
-    from ft_assets.evaluation.blind_sample import KEY_FILE, read_key
-    from ft_assets.evaluation.blind_verdicts import blind_results
+    from ft_assets.evaluation.reporting.blind_sample import KEY_FILE, read_key
+    from ft_assets.evaluation.reporting.blind_verdicts import blind_results
 
     files, keys = {}, {}
     for made in materializations(context.instance, "evaluation_report", spec.name, REPORTS_LOOKED_AT):

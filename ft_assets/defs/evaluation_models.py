@@ -9,10 +9,10 @@ from ft_assets.rules_file import read_rules
 from ft_assets.specializations.loader import Specialization
 
 if TYPE_CHECKING:
-    from ft_assets.evaluation.answer_judge import AnswerJudge
-    from ft_assets.evaluation.backend import Backend
+    from ft_assets.evaluation.asking.backend import Backend
+    from ft_assets.evaluation.judging.answer_judge import AnswerJudge
+    from ft_assets.evaluation.judging.pairwise_judge import Preferences
     from ft_assets.evaluation.metric import Metric
-    from ft_assets.evaluation.pairwise_judge import Preferences
     from ft_assets.evaluation.side_by_side import SideBySide, Sides
     from ft_assets.evaluation.suites import Suite
 
@@ -22,10 +22,10 @@ def sides_of(
 ) -> "Sides":
     """Who answers for a line: each model on its own base, and the two sides that nobody trained."""
     from ft_assets.dataset.rows import read_side
-    from ft_assets.evaluation.model_to_ask import model_in_lake
-    from ft_assets.evaluation.nearest_prompts import NearestPrompts
+    from ft_assets.evaluation.asking.model_to_ask import model_in_lake
+    from ft_assets.evaluation.asking.nearest_prompts import NearestPrompts
+    from ft_assets.evaluation.asking.transformers_backend import TransformersBackend
     from ft_assets.evaluation.side_by_side import Sides
-    from ft_assets.evaluation.transformers_backend import TransformersBackend
 
     held_out = [item for suite in suites for item in suite.items]
     learned = read_side(lake.artifact("snapshot", snapshot).path, "train")
@@ -39,10 +39,10 @@ def sides_of(
 
 def _backend(lake: Lake, spec: Specialization, side: str, digest: str) -> "Backend":
     """What answers for one side: this process, or the endpoint that the line names."""
-    from ft_assets.evaluation.endpoint_backend import EndpointBackend
-    from ft_assets.evaluation.endpoint_client import Endpoint
-    from ft_assets.evaluation.model_to_ask import model_in_lake
-    from ft_assets.evaluation.transformers_backend import TransformersBackend
+    from ft_assets.evaluation.asking.endpoint_backend import EndpointBackend
+    from ft_assets.evaluation.asking.endpoint_client import Endpoint
+    from ft_assets.evaluation.asking.model_to_ask import base_of, model_in_lake
+    from ft_assets.evaluation.asking.transformers_backend import TransformersBackend
 
     most, endpoint = spec.evaluation.max_new_tokens, spec.evaluation.endpoint
     if endpoint is None:
@@ -52,6 +52,7 @@ def _backend(lake: Lake, spec: Specialization, side: str, digest: str) -> "Backe
             f"evaluation.endpoint of {spec.name} serves {', '.join(endpoint.models)}, and nothing is named for the "
             f"{side} ({digest[:12]}). All sides have to be asked in one way: deploy it and name it under models."
         )
+    base_of(lake, digest)  # the report has to say what answered: a model that the lake has lost is not asked either
     asked = Endpoint(endpoint.url, served, endpoint.api_key_variable, timeout_seconds=endpoint.timeout_seconds)
     return EndpointBackend(asked, most, digest)
 
@@ -116,21 +117,21 @@ def _checks(expected: Any) -> list[str]:
 
 
 def _criteria() -> list[str]:
-    from ft_assets.evaluation.judge_metrics import judge_metrics
+    from ft_assets.evaluation.judging.judge_metrics import judge_metrics
 
     return list(judge_metrics(None))
 
 
 def answer_judge(lake: Lake) -> "AnswerJudge | None":
     """The judge of answers; None where none is configured."""
-    from ft_assets.evaluation.answer_judge import AnswerJudge
+    from ft_assets.evaluation.judging.answer_judge import AnswerJudge
 
     return _judging(AnswerJudge, lake)
 
 
 def preferences_of(lake: Lake, answered: "SideBySide") -> "Preferences | None":
     """Whose answers a judge prefers, candidate's or incumbent's, asked in both orders; None without a judge."""
-    from ft_assets.evaluation.pairwise_judge import PairwiseJudge
+    from ft_assets.evaluation.judging.pairwise_judge import PairwiseJudge
 
     if (judge := _judging(PairwiseJudge, lake)) is None:
         return None

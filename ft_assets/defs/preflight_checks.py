@@ -53,9 +53,9 @@ def training_can_succeed(context: dg.AssetCheckExecutionContext, lake: dg.Resour
 def powerless_gate(context: dg.AssetCheckExecutionContext, lake: Lake, spec: Specialization) -> str | None:
     """Why no model of this line could be promoted, however good, given how much the last report saw two models differ;
     the load of the YAML has asked the same with an assumed figure."""
-    from ft_assets.evaluation.gate_power import observed_discordance
-    from ft_assets.evaluation.gate_rules import JUDGED
-    from ft_assets.evaluation.verdict import Condition
+    from ft_assets.evaluation.deciding.gate_power import observed_discordance
+    from ft_assets.evaluation.deciding.gate_rules import JUDGED
+    from ft_assets.evaluation.deciding.verdict import Condition
     from ft_assets.specializations.gate_check import gate_problem
 
     for made in materializations(context.instance, "evaluation_report", spec.name, 1):

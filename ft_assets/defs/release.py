@@ -47,6 +47,7 @@ def registered_model(
     line asks for one, if a person approved that report. MLflow mirrors all of it; while it is down, nothing waits.
     Fails when the champion changed since the evaluation: materialize `evaluation_report` and this again.
     """
+    from ft_assets.erasure.late import taint_late
     from ft_assets.release.dossier import put_dossier
     from ft_assets.release.promotion import promote_if_allowed, read_verdict
     from ft_assets.release.registration import register_version
@@ -60,6 +61,8 @@ def registered_model(
     report = lake.artifact("report", pinned(context, "evaluation_report"))
     verdict = read_verdict(report)
     adapter = lake.artifact("adapter", verdict.candidate)
+    if taint_late(lake, state, adapter.digest, "registered_model"):
+        context.log.warning(f"{adapter.digest[:12]} is tainted: rows that it learned from were erased meanwhile.")
     base, who = resolve(spec.base_model).id, launched_by(context.run)
     version = register_version(
         state, spec.name, spec.model_type, base, spec.version_series, adapter, who, SPECIALIZATIONS

@@ -57,7 +57,7 @@ def review_queue(lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
 
 def preview(rows: "pl.DataFrame") -> str:
     """The first rows as a Markdown table in which no text can be more than text."""
-    from ft_assets.evaluation.markdown import inline
+    from ft_assets.evaluation.reporting.markdown import inline
 
     shown = ("priority", "reasons", "task_type", "question", "answer")
     lines = [f"| {' | '.join(shown)} |", f"|{'---|' * len(shown)}"]

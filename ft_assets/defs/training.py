@@ -1,5 +1,4 @@
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,10 +28,10 @@ from ft_assets.defs.training_report import (
     write_documents,
 )
 from ft_assets.lake import Artifact, Lake
-from ft_assets.records import Side
 from ft_assets.retraining.counting import enter_snapshot
 from ft_assets.specializations.choice import golden_of, why_skipped
 from ft_assets.specializations.loader import Specialization
+from ft_assets.specializations.training_rows import training_rows
 from ft_assets.state import State
 from ft_assets.state_leases import Leases
 from ft_assets.tracking import Tracking
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from ft_assets.tracking_stream import RunStream
     from ft_assets.training.device_job import DeviceJob
     from ft_assets.training.preflight import Preflight
-    from ft_assets.training.stage_data import JudgedRow, SideRows, TrainingRows
+    from ft_assets.training.stage_data import TrainingRows
     from ft_assets.training.training_device import TrainingDevice
 
 
@@ -99,6 +98,7 @@ def lora_checkpoint(
     A run that was cut off goes on from its newest valid checkpoint. Fails when training could not succeed, before it
     begins, and when the watchdog stops it; the error says why and what to change, and nothing is kept of the model.
     """
+    from ft_assets.erasure.late import taint_late
     from ft_assets.training.catalogue import resolve
     from ft_assets.training.recipe_overrides import with_overrides
     from ft_assets.training.sweep_run import launch_with_sweep
@@ -126,6 +126,7 @@ def lora_checkpoint(
         result, sweep = launched.result, launched.sweep
         lease.require()
         adapter = lake.put_artifact("adapter", Path(folder))
+        taint_late(lake, state, adapter.digest, "lora_checkpoint")  # rows may have been erased while it trained
         lease.require()
         state.record_trained(
             spec.name, snapshot.digest, recipe.digest(), base.digest, adapter.digest, launched_by(context.run)
@@ -261,29 +262,3 @@ def refuse_leaks(lake: Lake, spec: Specialization, digest: str) -> None:
     refuse_leaking(snapshot, golden)
     refuse_leaking_preferences(snapshot, golden)
     refuse_leaking_judged(snapshot, golden)
-
-
-def training_rows(snapshot: Path, recipe: Recipe) -> "TrainingRows":
-    """The rows of both sides that the recipe's stages learn from; the others are not read."""
-    from ft_assets.training.stage_data import TrainingRows
-
-    objectives = [stage.objective for stage in recipe.stages()]
-    return TrainingRows(side_rows(snapshot, "train", objectives), side_rows(snapshot, "validation", objectives))
-
-
-def side_rows(snapshot: Path, side: Side, objectives: Sequence[Objective]) -> "SideRows":
-    """One side's rows, of the kinds that these objectives read."""
-    from ft_assets.dataset.preference_rows import read_preferences
-    from ft_assets.dataset.rows import read_side
-    from ft_assets.training.stage_data import SideRows
-
-    judged: Sequence[JudgedRow] = ()
-    if "kto" in objectives:
-        from ft_assets.dataset.judged_rows import read_judged
-
-        judged = read_judged(snapshot, side)
-    return SideRows(
-        examples=read_side(snapshot, side) if "sft" in objectives else (),
-        pairs=read_preferences(snapshot, side) if "dpo" in objectives else (),
-        judged=judged,
-    )

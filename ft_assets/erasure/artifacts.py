@@ -19,7 +19,7 @@ import polars as pl
 from ft_assets.erasure.found import Found
 from ft_assets.erasure.person import Person, stands_in
 from ft_assets.erasure.probes import holds_any
-from ft_assets.erasure.search import ids_of_rows
+from ft_assets.erasure.search import ids_of_rows, is_theirs
 from ft_assets.errors import MissingInput
 from ft_assets.lake import Lake
 from ft_assets.lake_artifacts import DIGEST, ERASED
@@ -161,6 +161,10 @@ def _is_left_over(lake: Lake, place: str) -> bool:
     return not ages or min(ages) > LEFTOVER_SECONDS
 
 
-def traces_of(found: Found, pieces: Iterable[str]) -> Traces:
-    """What copies of these rows are recognised by."""
-    return Traces(frozenset(found.rows | found.interactions), list(pieces))
+def traces_of(lake: Lake, person: Person, found: Found, pieces: Iterable[str]) -> Traces:
+    """What copies of these rows are recognised by. An id of a text that is somebody else's by now tells nothing."""
+    table, theirs = "curated_examples", set[str]()
+    if found.examples and lake.exists(table):
+        same = lake.scan(table).filter(pl.col("example_id").is_in(sorted(found.examples)))
+        theirs = set(same.filter(~is_theirs(lake, table, person, found)).select("example_id").collect().to_series())
+    return Traces(frozenset((found.rows - theirs) | found.interactions), list(pieces))

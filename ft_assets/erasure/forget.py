@@ -12,13 +12,14 @@ from typing import Any
 from ft_assets.erasure.artifacts import erase_artifacts, traces_of
 from ft_assets.erasure.found import Found
 from ft_assets.erasure.landing import LandingErased, erase_landing, quarantined
+from ft_assets.erasure.late import TAINT
 from ft_assets.erasure.mlflow_artifacts import erase_mlflow
 from ft_assets.erasure.person import Person
 from ft_assets.erasure.run_events import redact_run_events
 from ft_assets.erasure.search import search
 from ft_assets.erasure.tables import TablesErased, erase_index, erase_tables
 from ft_assets.erasure.traces import TracesErased, erase_traces
-from ft_assets.errors import FtAssetsError
+from ft_assets.errors import BadInput, FtAssetsError
 from ft_assets.forgotten_users import UserHash, refuse_other_key
 from ft_assets.lake import Lake
 from ft_assets.state import State
@@ -26,7 +27,6 @@ from ft_assets.state_forgotten import forget_journal, forgotten_hashes, note
 from ft_assets.state_taints import taint
 from ft_assets.tracking import Tracking
 
-TAINT = "it learned from rows of a person who asked to be forgotten"
 PASSES = 3  # a run that was under way may write what it had read before
 DEFAULT_SECRET = "ft_assets"
 
@@ -73,9 +73,11 @@ def forget(
     are deleted instead of put aside for a person.
 
     Raises:
-        BadInput: the name is empty.
+        BadInput: the user's name or the name of whoever asks is empty.
         BadConfiguration: earlier users were hashed with another secret.
     """
+    if not by.strip():
+        raise BadInput("Nobody is named who forgets this user, and the journal keeps that for good. Give --by.")
     user_hash = UserHash(secret)
     refuse_other_key(forgotten_hashes(places.state).values(), user_hash)
     person = Person.named(user, user_hash)
@@ -102,7 +104,7 @@ def _one_pass(
 ) -> Forgotten:
     lake, state = places.lake, places.state
     found, pieces = search(lake, person, known)
-    traces, result = traces_of(found, pieces), Forgotten(person.hash, dry_run, found)
+    traces, result = traces_of(lake, person, found, pieces), Forgotten(person.hash, dry_run, found)
     if not dry_run and found.as_dict() != known.as_dict():
         note(state, person.hash, person.key_check, "found", found.as_dict(), by)
     if not dry_run:
@@ -179,6 +181,12 @@ def _warnings(secret: str, result: Forgotten) -> list[str]:
         warnings.append(
             "FT_ASSETS_SPLIT_KEY is the one that everybody knows, so whoever reads the state database can try names "
             "against its hashes. Set one of your own before the first user is forgotten, and never change it"
+        )
+    if not any(result.found.as_dict().values()) and not (result.landing.rewritten or result.landing.quarantined):
+        warnings.append(
+            "nothing of a user of that name was found. Names are compared whole, without capitals and blanks: look at "
+            "user_id in raw_interactions whether it is the right one"
+            + ("" if result.dry_run else "; it is refused from now on, which cannot be taken back")
         )
     if result.landing.unread:
         warnings.append(

@@ -61,7 +61,9 @@ def is_theirs(lake: Lake, table: str, person: Person, found: Found) -> pl.Expr:
     if "user_id" in schema:
         is_any |= person.in_column("user_id")
     is_any |= among("interaction_id", found.interactions)
-    is_any |= among("example_id", found.examples) | among("row_id", found.rows) | among("pair_id", found.pairs)
+    is_any |= among("row_id", found.rows) | among("pair_id", found.pairs)
+    if "interaction_ids" not in schema:  # an id of a text is also that of somebody else's copy, which took its place
+        is_any |= among("example_id", found.examples)
     is_any |= among("prompt_digest", found.prompts)
     if table == "predictions":  # a model may repeat what it learned to whoever asks
         is_any |= among("model_digest", found.models)
@@ -144,26 +146,44 @@ def _search_tables(lake: Lake, person: Person, found: Found) -> None:
 
 def _search_snapshot(lake: Lake, digest: str, found: Found) -> None:
     for name, rows in ids_of_rows(lake, digest).items():
-        for row in rows:
-            row_id = row.get("example_id") or row.get("pair_id")
-            if row_id in found.rows or found.interactions.intersection(row.get("interaction_ids", ())):
-                found.snapshots.add(digest)
-                (found.pairs if name == "preferences.jsonl" else found.examples).add(str(row_id))
+        for row in (row for row in rows if is_of(row, found)):
+            found.snapshots.add(digest)
+            (found.pairs if name == "preferences.jsonl" else found.examples).add(row_id_of(row))
+
+
+def is_of(row: Mapping[str, Any], found: Found) -> bool:
+    """Whether a row of a snapshot was made from one of their interactions; its own id is that of its text."""
+    if named := row.get("interaction_ids"):
+        return not found.interactions.isdisjoint(named)
+    return row_id_of(row) in found.rows
+
+
+def row_id_of(row: Mapping[str, Any]) -> str:
+    """The id that a row of a snapshot goes by."""
+    return str(row.get("example_id") or row.get("pair_id"))
+
+
+def learned_from(lake: Lake, digest: str, found: Found) -> bool:
+    """Whether a model learned from their rows: those that its trainer received, or, where it does not say so, all of
+    its snapshot."""
+    snapshot = _snapshot_of(lake, digest) or ""
+    received = _json(lake, f"artifacts/adapter/{digest}/received.json")
+    if received is None:
+        return snapshot in found.snapshots
+    listed = [row for rows in ids_of_rows(lake, snapshot).values() for row in rows]
+    theirs = {row_id_of(row) for row in listed if is_of(row, found)} if listed else found.rows
+    return any(theirs.intersection(rows) for kinds in received.values() for rows in kinds.values())
 
 
 def _search_adapter(lake: Lake, digest: str, found: Found) -> None:
-    """A model learned from the rows that its trainer received, or, where it does not say so, from its snapshot's."""
-    place = f"artifacts/adapter/{digest}"
-    origin, received = _json(lake, f"{place}/provenance.json"), _json(lake, f"{place}/received.json")
-    snapshot = (origin or {}).get("snapshot")
-    if received is None:
-        learned = snapshot in found.snapshots
-    else:
-        learned = any(found.rows.intersection(rows) for kinds in received.values() for rows in kinds.values())
-    if learned:
+    if learned_from(lake, digest, found):
         found.models.add(digest)
-    elif snapshot in found.snapshots:
+    elif _snapshot_of(lake, digest) in found.snapshots:
         found.evaluated.add(digest)
+
+
+def _snapshot_of(lake: Lake, digest: str) -> str | None:
+    return (_json(lake, f"artifacts/adapter/{digest}/provenance.json") or {}).get("snapshot")
 
 
 def _json(lake: Lake, key: str) -> dict[str, Any] | None:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from ft_assets.evaluation.backend import Backend, Batch, Question, Setting, questions_of, setting_digest
-from ft_assets.evaluation.coverage import LEAST_COVERAGE
+from ft_assets.evaluation.asking.backend import Backend, Batch, Question, Setting, questions_of, setting_digest
+from ft_assets.evaluation.deciding.gate_rules import LEAST_COVERAGE
 from ft_assets.evaluation.items import EvalItem, digest
 from ft_assets.evaluation.prediction import Prediction
 from ft_assets.lake import Lake

@@ -7,11 +7,11 @@ from functools import partial
 
 from ft_assets.errors import BadInput
 from ft_assets.evaluation.answers import Answers, answers_to
-from ft_assets.evaluation.backend import Backend, Setting
+from ft_assets.evaluation.asking.backend import Backend, Setting
+from ft_assets.evaluation.asking.model_to_ask import model_in_lake
+from ft_assets.evaluation.asking.transformers_backend import TransformersBackend
 from ft_assets.evaluation.metric import Answered, Metric, Points
-from ft_assets.evaluation.model_to_ask import model_in_lake
 from ft_assets.evaluation.suites import Suite
-from ft_assets.evaluation.transformers_backend import TransformersBackend
 from ft_assets.lake import Lake
 
 MAX_NEW_TOKENS = 128

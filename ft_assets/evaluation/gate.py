@@ -9,14 +9,21 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ft_assets.evaluation.coverage import evaluation_problems
-from ft_assets.evaluation.gate_conditions import floor, gains, no_serious_loss, not_worse, superior
-from ft_assets.evaluation.gate_evidence import NEAREST, Evidence, Pair, coverage, golden_set_of, lacking, new_part
-from ft_assets.evaluation.gate_rules import GUARDRAIL_LEVEL, SUPERIOR_LEVEL, GateRules, Guardrail
-from ft_assets.evaluation.golden_budget import NEW_SHARE_NEEDED, GoldenStatus, cumulative_false_promotion_rate
-from ft_assets.evaluation.paired_points import PairedPoints, paired_points
+from ft_assets.evaluation.deciding.gate_conditions import floor, gains, no_serious_loss, not_worse, superior
+from ft_assets.evaluation.deciding.gate_evidence import (
+    NEAREST,
+    Evidence,
+    Pair,
+    coverage,
+    golden_set_of,
+    lacking,
+    new_part,
+)
+from ft_assets.evaluation.deciding.gate_rules import GUARDRAIL_LEVEL, SUPERIOR_LEVEL, GateRules, Guardrail
+from ft_assets.evaluation.deciding.golden_budget import NEW_SHARE_NEEDED, GoldenStatus, cumulative_false_promotion_rate
+from ft_assets.evaluation.deciding.paired_points import PairedPoints, paired_points
+from ft_assets.evaluation.deciding.verdict import THIS_ARTIFACT, Condition, Outcome, Verdict
 from ft_assets.evaluation.statistics import Differences, holm_levels, superiority_p_value
-from ft_assets.evaluation.verdict import THIS_ARTIFACT, Condition, Outcome, Verdict
 
 __all__ = [
     "THIS_ARTIFACT",
@@ -24,7 +31,6 @@ __all__ = [
     "Pair",
     "PairedPoints",
     "decide",
-    "evaluation_problems",
     "new_part",
     "paired_points",
 ]

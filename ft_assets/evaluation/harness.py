@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ft_assets.errors import BadConfiguration
-from ft_assets.evaluation.model_to_ask import ModelToAsk
+from ft_assets.evaluation.asking.model_to_ask import ModelToAsk
 
 SEED = 0  # of few-shot examples and everything else that the harness draws
 RESAMPLES = 1_000  # for standard errors without a closed form; none at all would drop those with one, too
@@ -98,7 +98,7 @@ def import_harness() -> None:
 def model_args(model: ModelToAsk) -> dict[str, Any]:
     """How the harness loads the model: the base with its adapter, or whole weights with the base's tokenizer."""
     from ft_assets.compute import compute_device
-    from ft_assets.evaluation.transformers_backend import evaluation_dtype
+    from ft_assets.evaluation.asking.transformers_backend import evaluation_dtype
 
     how = {"dtype": str(evaluation_dtype()).removeprefix("torch."), "device": compute_device()}
     if model.adapter_dir is None:

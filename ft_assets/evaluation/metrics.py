@@ -5,15 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from ft_assets.errors import BadConfiguration
-from ft_assets.evaluation.classification_metrics import MACRO_F1
-from ft_assets.evaluation.closed_answers import CLASSIFICATION, CLOSED_TASKS
-from ft_assets.evaluation.code_quality import CODE_COMPLEXITY, CODE_LINT, CODE_SYNTAX
-from ft_assets.evaluation.code_runs import CODE_PASSES
-from ft_assets.evaluation.json_metrics import JSON_MATCHES_SCHEMA, JSON_VALID
-from ft_assets.evaluation.judge_metrics import Grades, judge_metrics
-from ft_assets.evaluation.likelihood_metrics import PERPLEXITY, TOKEN_ACCURACY
-from ft_assets.evaluation.metric import Metric
-from ft_assets.evaluation.text_metrics import (
+from ft_assets.evaluation.judging.judge_metrics import Grades, judge_metrics
+from ft_assets.evaluation.measures.classification_metrics import MACRO_F1
+from ft_assets.evaluation.measures.closed_answers import CLASSIFICATION, CLOSED_TASKS
+from ft_assets.evaluation.measures.code_quality import CODE_COMPLEXITY, CODE_LINT, CODE_SYNTAX
+from ft_assets.evaluation.measures.code_runs import CODE_PASSES
+from ft_assets.evaluation.measures.json_metrics import JSON_MATCHES_SCHEMA, JSON_VALID
+from ft_assets.evaluation.measures.likelihood_metrics import PERPLEXITY, TOKEN_ACCURACY
+from ft_assets.evaluation.measures.text_metrics import (
     ACCURACY,
     CUT_OFF_RATE,
     EXACT_MATCH,
@@ -21,7 +20,8 @@ from ft_assets.evaluation.text_metrics import (
     SECONDS_PER_ANSWER,
     TOKENS_PER_ANSWER,
 )
-from ft_assets.evaluation.tool_call_metrics import TOOL_ARGUMENTS, TOOL_SELECTION, TOOL_TASKS
+from ft_assets.evaluation.measures.tool_call_metrics import TOOL_ARGUMENTS, TOOL_SELECTION, TOOL_TASKS
+from ft_assets.evaluation.metric import Metric
 
 # What a metric says something about [SPEC 5, 0.25].
 Dimension = Literal["task performance", "code quality", "technical correctness", "response efficiency"]

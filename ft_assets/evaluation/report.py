@@ -10,15 +10,15 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ft_assets.evaluation.blind_sample import BlindSample, blind_sample, write_blind_sample
 from ft_assets.evaluation.metrics import DIMENSIONS
-from ft_assets.evaluation.report_examples import most_changed
-from ft_assets.evaluation.report_facts import AnsweredSuite, ReportFacts
-from ft_assets.evaluation.report_figures import describe_suite, slices_of
-from ft_assets.evaluation.report_gaps import gaps_of
+from ft_assets.evaluation.reporting.blind_sample import BlindSample, blind_sample, write_blind_sample
+from ft_assets.evaluation.reporting.report_examples import most_changed
+from ft_assets.evaluation.reporting.report_facts import AnsweredSuite, ReportFacts
+from ft_assets.evaluation.reporting.report_figures import describe_suite, slices_of
+from ft_assets.evaluation.reporting.report_gaps import gaps_of
 
 if TYPE_CHECKING:
-    from ft_assets.evaluation.pairwise_judge import Preferences
+    from ft_assets.evaluation.judging.pairwise_judge import Preferences
 
 FORMAT = 2
 
@@ -29,7 +29,7 @@ def write_report(directory: Path, facts: ReportFacts) -> dict[str, Any]:
     report.json, report.md, report.html (one file, pictures included), the pictures as PNG, and the blind sample: its
     CSV for people and blind-key.json, which stays here.
     """
-    from ft_assets.evaluation import html, markdown, plots
+    from ft_assets.evaluation.reporting import html, markdown, plots
 
     directory.mkdir(parents=True, exist_ok=True)
     sample = _blind_sample(facts)

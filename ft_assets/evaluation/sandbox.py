@@ -41,7 +41,8 @@ class Program:
 class Limits:
     """What one program may use. CPU time decides; the clock, which a busy machine slows, only ends what sleeps.
 
-    `written_bytes` counts everything it writes in all, printed text included; `file_bytes` is the size of one file.
+    `written_bytes` counts everything it writes in all, printed text included; `file_bytes` is the size of one file;
+    `files` is how many files and directories there may be at once, which have to be removed one by one afterwards.
     Threads share `memory_bytes` of address space with 8 MiB of stack each.
     """
 
@@ -50,6 +51,7 @@ class Limits:
     memory_bytes: int = 1 << 30
     file_bytes: int = 16 << 20
     written_bytes: int = 64 << 20
+    files: int = 10_000
 
     def __post_init__(self) -> None:
         """Raises BadConfiguration for limits under which no program could start."""
@@ -133,7 +135,7 @@ def protections() -> tuple[str, ...]:
         f"no files but its own directory and Python's library (Landlock {version})",
         "no new processes, programs or signals to others (seccomp)",
         "no privileges, no environment, no inherited files",
-        "CPU time, clock, memory, threads, file size and all that it writes are bounded",
+        "CPU time, clock, memory, threads, number and size of files and all that it writes are bounded",
     )
 
 

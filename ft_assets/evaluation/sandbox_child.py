@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _PACKAGES = str(Path(__file__).parents[2])
@@ -67,19 +68,20 @@ def outcome_of(request: dict, calls: locks.CallFilter, scratch: Path) -> dict[st
             leave(70)
     os.close(said)
     try:
-        return watch(child, heard, request)
+        return watch(child, heard, request, directory)
     finally:
         os.close(heard)
         remove(directory)
 
 
-def watch(child: int, heard: int, request: dict) -> dict[str, object]:
+def watch(child: int, heard: int, request: dict, directory: Path) -> dict[str, object]:
     """What became of the program: its own word, if it knows the secret; otherwise how its process ended.
 
     The first message carries a secret that was drawn after the locks closed; only the program's end repeats it.
     """
     ends_at = time.monotonic() + request["wall_seconds"]
-    hear = functools.partial(next_message, child, heard, ends_at, request["written_bytes"])
+    floods = functools.partial(wrote_too_much, child, directory, request["written_bytes"], request["files"])
+    hear = functools.partial(next_message, heard, ends_at, floods)
     first = hear(len(LOCKED) + SECRET_BYTES)  # no more: the program's own word may be right behind it
     ready = first.startswith(LOCKED)
     word = hear(LONGEST_MESSAGE)
@@ -93,7 +95,7 @@ def watch(child: int, heard: int, request: dict) -> dict[str, object]:
     return {"status": status, "detail": detail, "seconds": seconds}
 
 
-def next_message(child: int, heard: int, ends_at: float, written_bytes: int, longest: int) -> bytes:
+def next_message(heard: int, ends_at: float, floods: Callable[[], bool], longest: int) -> bytes:
     """What the process says next; b"" when it ended, b"late" when its time is over, b"flood" when it wrote too much.
 
     The parent sends nothing while it waits, so its pipe becoming readable means that it is gone.
@@ -101,9 +103,34 @@ def next_message(child: int, heard: int, ends_at: float, written_bytes: int, lon
     while heard not in (awake := select.select([heard, 0], [], [], _TICK_SECONDS)[0]):
         if awake or time.monotonic() > ends_at:
             return b"late"
-        if bytes_written(child) > written_bytes:
+        if floods():
             return b"flood"
     return os.read(heard, longest)
+
+
+def wrote_too_much(process: int, directory: Path, most_bytes: int, most_files: int) -> bool:
+    """Whether a process passed what it may write, or how many files and directories it may make."""
+    return bytes_written(process) > most_bytes or holds_more_than(directory, most_files)
+
+
+def holds_more_than(directory: Path, most: int) -> bool:
+    """Whether there are more files and directories below than that, as far down as a path can say; also where a
+    directory is closed to readers, so that nobody can count them."""
+    found, waiting = 0, [str(directory)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    found += 1
+                    if found > most:
+                        return True
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except PermissionError:
+            return True
+        except OSError:  # gone meanwhile, or too deep for a path
+            continue
+    return False
 
 
 def bytes_written(process: int) -> int:
@@ -141,35 +168,45 @@ def ended(code: int) -> str:
 
 
 def remove(directory: Path) -> None:
-    """Removes a directory however deep it is nested and whatever modes it has, as programs may leave it.
+    """Removes a directory however deep it is nested, however many entries it has and whatever modes, as programs may
+    leave it.
 
-    Step by step from inside, because paths have a longest length and Python's own functions recurse.
+    Step by step from inside, because paths have a longest length and Python's own functions recurse. Each directory is
+    listed once: 100,000 empty ones, which a program makes in a few seconds, took a quarter of an hour otherwise.
     """
     os.chdir(directory)
-    above: list[str] = []
+    above: list[tuple[str, list[str]]] = []
+    waiting = directories_left_after_unlinking_files()
     while True:
-        deeper = unlink_files_up_to_a_directory()
-        if deeper:
+        if waiting:
+            deeper = waiting.pop()
             os.chmod(deeper, stat.S_IRWXU)
             os.chdir(deeper)
-            above.append(deeper)
+            above.append((deeper, waiting))
+            waiting = directories_left_after_unlinking_files()
         elif above:
             os.chdir("..")
-            os.rmdir(above.pop())
+            emptied, waiting = above.pop()
+            os.rmdir(emptied)
         else:
             break
     os.chdir("/")
     os.rmdir(directory)
 
 
-def unlink_files_up_to_a_directory() -> str | None:
-    """The first directory that is found here, or None when there is nothing left."""
+def directories_left_after_unlinking_files() -> list[str]:
+    """The directories here that are not empty; everything else here is gone."""
+    left = []
     with os.scandir() as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                return entry.name
-            os.unlink(entry.name)
-    return None
+        for entry in list(entries):
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.name)
+                continue
+            try:
+                os.rmdir(entry.name)
+            except OSError:  # it holds something
+                left.append(entry.name)
+    return left
 
 
 if __name__ == "__main__":

@@ -158,8 +158,12 @@ class CallFilter:
             self._rule(_ALLOW, "openat", _Argument(2, _MASKED_EQUAL, cut_off | writing, value))
             self._rule(_ALLOW, "open", _Argument(1, _MASKED_EQUAL, cut_off | writing, value))
         self._rule(_ALLOW, "clone", _Argument(0, _MASKED_EQUAL, 0x10000, 0x10000))  # CLONE_THREAD
-        self._rule(_ALLOW, "mmap", _Argument(3, _MASKED_EQUAL, 0x20000, 0))  # MAP_STACK
-        self._rule(_ALLOW, "mmap", _Argument(1, _AT_LEAST, SMALLEST_THREAD_STACK_BYTES, 0))
+        # No shared mapping of a file: what is written through one is counted nowhere, and 16 MiB a file fill a disk.
+        shared, anonymous, stack = 0x1, 0x20, 0x20000
+        large = _Argument(1, _AT_LEAST, SMALLEST_THREAD_STACK_BYTES, 0)
+        self._rule(_ALLOW, "mmap", _Argument(3, _MASKED_EQUAL, stack | shared, 0))
+        self._rule(_ALLOW, "mmap", large, _Argument(3, _MASKED_EQUAL, shared, 0))
+        self._rule(_ALLOW, "mmap", _Argument(3, _MASKED_EQUAL, stack | shared | anonymous, shared | anonymous))
         self._rule(_ALLOW, "prlimit64", _Argument(2, _EQUAL, 0, 0))  # reading limits
         for command in (
             0,

@@ -6,21 +6,21 @@ from functools import partial
 
 from ft_assets.errors import EvaluationIncomplete
 from ft_assets.evaluation.answers import Answers, answers_to
-from ft_assets.evaluation.backend import Backend, Setting, differing
-from ft_assets.evaluation.batch_disagreement import BatchDisagreement, batch_disagreement
-from ft_assets.evaluation.gate_evidence import Evidence, Pair, needed, new_part
-from ft_assets.evaluation.gate_rules import GateRules
-from ft_assets.evaluation.golden_budget import GoldenStatus
-from ft_assets.evaluation.interleaved_seconds import interleaved_seconds
+from ft_assets.evaluation.asking.backend import Backend, Setting, differing
+from ft_assets.evaluation.asking.batch_disagreement import BatchDisagreement, batch_disagreement
+from ft_assets.evaluation.asking.interleaved_seconds import interleaved_seconds
+from ft_assets.evaluation.asking.nearest_answer import NearestAnswer
+from ft_assets.evaluation.asking.nearest_prompts import NearestPrompts
+from ft_assets.evaluation.asking.retrieved_examples import with_examples
+from ft_assets.evaluation.asking.transformers_backend import TransformersBackend
+from ft_assets.evaluation.deciding.gate_evidence import Evidence, Pair, needed, new_part
+from ft_assets.evaluation.deciding.gate_rules import GateRules
+from ft_assets.evaluation.deciding.golden_budget import GoldenStatus
+from ft_assets.evaluation.deciding.paired_points import PairedPoints, paired_points
 from ft_assets.evaluation.metric import Metric
-from ft_assets.evaluation.nearest_answer import NearestAnswer
-from ft_assets.evaluation.nearest_prompts import NearestPrompts
-from ft_assets.evaluation.paired_points import PairedPoints, paired_points
-from ft_assets.evaluation.report_facts import AnsweredSuite
-from ft_assets.evaluation.retrieved_examples import with_examples
+from ft_assets.evaluation.reporting.report_facts import AnsweredSuite
 from ft_assets.evaluation.score import RowScore, score_rows
 from ft_assets.evaluation.suites import Suite
-from ft_assets.evaluation.transformers_backend import TransformersBackend
 from ft_assets.lake import Lake
 
 CANDIDATE, CHAMPION, BASE = "candidate", "champion", "base"

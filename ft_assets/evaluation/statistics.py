@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, gammaincinv, ndtri
 
 from ft_assets.errors import BadInput
-from ft_assets.evaluation.bootstrap_bounds import bounds, share_at_most
-from ft_assets.evaluation.sign_flip import sign_flip
+from ft_assets.evaluation.deciding.bootstrap_bounds import bounds, share_at_most
+from ft_assets.evaluation.deciding.sign_flip import sign_flip
 
 ONE_SIDED = 0.025  # each side of a 95 % interval, and the level of a claim that one model is better
 POWER = 0.80

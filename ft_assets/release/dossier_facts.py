@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ft_assets.errors import FtAssetsError
+from ft_assets.errors import Erased, FtAssetsError
 from ft_assets.lake import Lake
 from ft_assets.state import Promotion, State
 from ft_assets.state_approvals import Approval, approvals
@@ -110,9 +110,11 @@ def dossier_facts(
 def _folder(lake: Lake, kind: str, digest: str, unknown: list[str]) -> Path | None:
     try:
         return lake.artifact(kind, digest).path
+    except Erased:
+        unknown.append(f"The {kind} {digest[:12]} was erased because a person in it asked to be forgotten.")
     except FtAssetsError:
-        unknown.append(f"The {kind} {digest[:12]} is damaged, erased or gone, so nothing is told from it.")
-        return None
+        unknown.append(f"The {kind} {digest[:12]} is damaged or gone, so nothing is told from it.")
+    return None
 
 
 def _document(

@@ -15,4 +15,5 @@ def about_line(spec: "Specialization") -> AboutLine:
         description=spec.description,
         base=resolve(spec.base_model).model_dump(exclude={"path"}),
         approval_required=spec.release.approval.required,
+        data_licence=spec.release.data_licence,
     )

@@ -1,11 +1,12 @@
 """Before anything is trained: could an equally good model pass the gate of each line, with the questions it has?"""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from ft_assets.evaluation.gate_power import power_problem
-from ft_assets.evaluation.gate_rules import GENERAL_ABILITY, JUDGED, GateRules
+from ft_assets.evaluation.deciding.gate_power import power_problem, unevenness_of
+from ft_assets.evaluation.deciding.gate_rules import GENERAL_ABILITY, JUDGED, GateRules
 from ft_assets.settings import PROJECT_ROOT
 from ft_assets.specializations.specialization import Specialization
 from ft_assets.training.catalogue import resolve
@@ -23,16 +24,18 @@ def gate_problem(
     A golden set or suite that is in the lake is not read here: the line's `minimum_clusters` stands in for its size.
     `lines` are all lines, for those that the adapter serves, too.
     """
-    sizes = {JUDGED: _size(spec.evaluation.golden_set, spec.gate)}
+    suites = {JUDGED: _clusters(spec.evaluation.golden_set, spec.gate)}
     if spec.evaluation.general_ability:
-        sizes[GENERAL_ABILITY] = _size(GENERAL_FILE, spec.gate)
-    sizes |= {suite.name: _size(suite.file, spec.gate) for suite in spec.evaluation.suites}
-    sizes |= {
-        f"golden set of {name}": _size(other.evaluation.golden_set, other.gate)
+        suites[GENERAL_ABILITY] = _clusters(GENERAL_FILE, spec.gate)
+    suites |= {suite.name: _clusters(suite.file, spec.gate) for suite in spec.evaluation.suites}
+    suites |= {
+        f"golden set of {name}": _clusters(other.evaluation.golden_set, other.gate)
         for name, other in lines.items()
         if _is_asked_its_questions(spec, other)
     }
-    return power_problem(blocking_rules(spec), sizes, discordance)
+    sizes = {name: len(clusters) for name, clusters in suites.items()}
+    uneven = {name: unevenness_of(clusters) for name, clusters in suites.items()}
+    return power_problem(blocking_rules(spec), sizes, discordance, uneven)
 
 
 def _is_asked_its_questions(spec: Specialization, other: Specialization) -> bool:
@@ -57,16 +60,16 @@ def blocking_rules(spec: Specialization) -> GateRules:
     return spec.gate.model_copy(update={"guardrails": rails})
 
 
-def _size(place: Path | str | None, rules: GateRules) -> int:
-    """Independent questions of a suite: its clusters, or its prompts where rows name none."""
+def _clusters(place: Path | str | None, rules: GateRules) -> list[int]:
+    """The rows of each independent question of a suite: of its clusters, or of its prompts where rows name none."""
     if not isinstance(place, Path) or not place.is_file():
-        return rules.minimum_clusters
-    clusters = set()
+        return [1] * rules.minimum_clusters
+    rows_of: Counter[str] = Counter()
     for line in place.read_bytes().split(b"\n"):
         try:
             row = json.loads(line)
             prompt = [*row["messages"][:-1]] if row.get("messages") else row["input"]
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # an empty line, or no row at all: whoever reads the suite names it
-        clusters.add(row.get("cluster_id") or json.dumps(prompt))
-    return len(clusters)
+        rows_of[row.get("cluster_id") or json.dumps(prompt)] += 1
+    return list(rows_of.values())

@@ -1,4 +1,4 @@
-"""What lets a model into use, beside its verdict: the part `release:` of a specialization."""
+"""What lets a model into use, beside its verdict, and what its dossier says: `release:` of a specialization."""
 
 from pydantic import BaseModel, Field
 
@@ -18,3 +18,6 @@ class Release(BaseModel):
 
     model_config = FROZEN
     approval: Approval = Field(default_factory=Approval)
+    data_licence: str = Field(
+        default="", description="Licence, consent or contract on which the logged answers are used; for the dossier."
+    )

@@ -9,7 +9,7 @@ from ft_assets.dataset.rules import Rules
 from ft_assets.dataset.select import Selector
 from ft_assets.dataset.split import SplitFractions
 from ft_assets.errors import BadConfiguration
-from ft_assets.evaluation.gate_rules import GateRules
+from ft_assets.evaluation.deciding.gate_rules import GateRules
 from ft_assets.specializations.evaluation_settings import FROZEN, Evaluation
 from ft_assets.specializations.release_settings import Release
 from ft_assets.system_prompts import SystemPrompts

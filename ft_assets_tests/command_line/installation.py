@@ -13,7 +13,7 @@ from ft_assets.dataset.select import Selector
 from ft_assets.dataset.snapshot import build_snapshot
 from ft_assets.dataset.split import SplitFractions
 from ft_assets.evaluation.report import describe
-from ft_assets.evaluation.report_facts import Spent
+from ft_assets.evaluation.reporting.report_facts import Spent
 from ft_assets.lake import Artifact, Lake
 from ft_assets.release.promotion import promote_if_allowed, read_verdict
 from ft_assets.release.registration import register_version

@@ -212,7 +212,7 @@ def test_a_model_goes_by_name_digest_and_alias(installation: Installation, ask_j
         ("ffffffff", "The newest are ea-qa-engineer"),
         ("qa-enginer@champion", "Did you mean qa-engineer?"),
         ("qa-engineer@best", "no alias 'best'"),
-        ("devops-engineer@champion", "There is no specialization 'devops-engineer'"),
+        ("devops-engineer@champion", "No model of a specialization 'devops-engineer' is known"),
     ],
 )
 def test_a_name_that_nobody_has_is_answered_with_near_ones(ask: Ask, name: str, said: str):
@@ -224,6 +224,15 @@ def test_a_digest_that_two_models_begin_with_is_ambiguous(installation: Installa
         installation.state.record_trained(LINE, "snapshot", "recipe", "base", f"{'abcd' * 15}000{ending}")
     said = ask("why", "abcdabcd", exit_code=2).stderr
     assert "could be 2 models" in said and f"{'abcd' * 4} abcdabcdabcd (not registered)" in said
+
+
+def test_where_nothing_is_known_the_place_that_was_looked_at_is_told(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FT_ASSETS_STATE_URL", f"sqlite:///{tmp_path}/other.db")
+    assert f"the state database sqlite:///{tmp_path}/other.db knows none yet" in ask("why", "abcd", exit_code=2).stderr
+    said = ask("rollback", LINE, "--by", "Ada", "--why", "slow", exit_code=2).stderr
+    assert "No model of a specialization 'qa-engineer' is known. Lines with one: none" in said
 
 
 def test_what_is_missing_from_a_command_is_a_usage_error(ask: Ask):

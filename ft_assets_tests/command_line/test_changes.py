@@ -24,6 +24,7 @@ def test_rollback_returns_to_the_champion_before_and_promote_brings_the_other_ba
     assert (back["by"], back["why"]) == ("Ada Lovelace", "read twenty answers")
     assert "Name one with --to" in ask("rollback", LINE, *ADA, exit_code=1).stderr
     told = ask("promote", names_of(installation)[1], *ADA).stdout
+    assert "is the champion already" in ask("promote", names_of(installation)[1], *ADA).stderr
     assert "promotion 4" in told and "by Ada Lovelace: read twenty answers" in told
     assert ask_json("rollback", LINE, "--to", first[:10], *ADA)["number"] == 5
     assert [p.model_digest for p in installation.state.promotions(LINE)] == [first, second, first, second, first]

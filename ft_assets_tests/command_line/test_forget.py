@@ -48,6 +48,32 @@ def test_machines_get_the_same_and_later_answers_say_erased_and_tainted(
     assert "erased by request" in refused.stderr or "tainted" in refused.stderr
 
 
+def test_the_ids_of_erased_rows_still_answer_which_rows_made_a_model_and_what_sets_two_apart(
+    landed: Installation, ask: Ask, ask_json: AskJson
+) -> None:
+    names = [f"{LINE}@{alias}" for alias in ("previous", "champion")]
+    rows, between = ask("rows", names[1]).stdout, ask_json("diff", *names)
+    counts = ask_json("why", names[1])["rows"]
+    ask("forget", "ada", "--by", "me")
+    result = ask("rows", names[1])
+    assert result.stdout == rows and "Erased by request: the texts of these rows" in result.stderr
+    assert ask_json("rows", names[1])["erased_by_request"] is True
+    after = ask_json("diff", *names)
+    assert (after["added"], after["removed"], after["changed"]) == tuple(
+        between[what] for what in ("added", "removed", "changed")
+    )
+    assert ask_json("why", names[1])["rows"] == counts
+
+
+def test_a_name_that_nothing_was_found_of_is_told_and_an_erasure_without_a_person_refused(
+    landed: Installation, ask: Ask
+) -> None:
+    told = ask("forget", "adda", "--by", "me", "--dry-run").stdout
+    assert "nothing of a user of that name was found" in told and "cannot be taken back" not in told
+    assert "Nobody is named who forgets this user" in ask("forget", "ada", "--by", " ", exit_code=1).stderr
+    assert forget_journal(landed.state) == []
+
+
 def test_a_name_comes_from_stdin_where_a_shell_would_remember_it(landed: Installation) -> None:
     from typer.testing import CliRunner
 

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from ft_assets.dataset.contamination import leaks
+from ft_assets.dataset.known_ids import snapshot_ids
 from ft_assets.dataset.rows import canonical_json
 from ft_assets.dataset.rules import Rules
 from ft_assets.dataset.select import Selector
@@ -16,7 +17,6 @@ from ft_assets.dataset.snapshot import (
     new_since,
     read_counts,
     read_side,
-    snapshot_ids,
     state_digest,
     why_waiting,
 )

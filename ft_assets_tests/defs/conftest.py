@@ -11,6 +11,8 @@ import pytest
 from ft_assets.lake import Lake
 from ft_assets.state import State
 from ft_assets.tracking import Tracking
+from ft_assets_tests.defs.evaluated_lines import EvaluatedLines
+from ft_assets_tests.evaluation.chat_server import ChatServer, chat_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,3 +60,16 @@ def land(lake: Lake) -> Callable[..., None]:
         lake.land(day, name, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     return put
+
+
+@pytest.fixture
+def lines(tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> EvaluatedLines:
+    """Model lines as their assets leave them before an evaluation."""
+    return EvaluatedLines(tmp_path, instance, monkeypatch)
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    """A server of chat completions; `answering` says what its models answer."""
+    with chat_server() as server:
+        yield server

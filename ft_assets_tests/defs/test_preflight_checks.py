@@ -12,8 +12,8 @@ from ft_assets.defs.conventions import SPECIALIZATIONS
 from ft_assets.defs.dataset import train_eval_split
 from ft_assets.defs.preflight_checks import training_can_succeed
 from ft_assets.defs.training import base_model
-from ft_assets.evaluation.gate_rules import GateRules, Guardrail
-from ft_assets.evaluation.verdict import Condition
+from ft_assets.evaluation.deciding.gate_rules import GateRules, Guardrail
+from ft_assets.evaluation.deciding.verdict import Condition
 from ft_assets.lake import Lake
 from ft_assets.training.recipe_overrides import with_overrides
 from ft_assets_tests.defs.test_data_wing import run_days

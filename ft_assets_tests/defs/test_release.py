@@ -7,12 +7,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ft_assets.answers.trained_rows import trained_rows
 from ft_assets.defs.conventions import SPECIALIZATIONS
 from ft_assets.defs.launched_by import launched_by
 from ft_assets.defs.release import champion_was_proved, registered_model, registry_mirror
 from ft_assets.lake import Artifact
 from ft_assets.release.mirror import aliases_of
 from ft_assets.specializations.release_settings import Approval, Release
+from ft_assets.state_forgotten import note
 from ft_assets.state_registry import evaluations, registrations
 from ft_assets.state_taints import taint
 from ft_assets.tracking import Tracking
@@ -122,6 +124,18 @@ def test_a_tainted_model_is_registered_and_not_promoted(
     metadata, _ = materialize(instance, installation, nowhere)
     assert metadata["promoted"] is False and "tainted" in metadata["not_promoted_because"]
     assert len(registrations(installation.state, LINE)) == 1
+
+
+def test_a_model_of_rows_that_were_erased_while_it_was_trained_is_not_promoted(
+    instance: dg.DagsterInstance, installation: Installation, nowhere: Tracking
+) -> None:
+    adapter = reported(instance, installation, "one")
+    [row] = trained_rows(installation.lake, adapter.digest)[:1]
+    found = {"examples": [row.row_id], "interactions": list(row.interaction_ids)}
+    note(installation.state, "f" * 64, "0" * 16, "found", found, "an operator")
+    metadata, _ = materialize(instance, installation, nowhere)
+    assert not metadata["promoted"] and "asked to be forgotten" in metadata["not_promoted_because"]
+    assert installation.state.champion(LINE) is None
 
 
 def test_a_candidate_that_was_judged_against_a_fallen_champion_fails_the_step_and_names_who_won(

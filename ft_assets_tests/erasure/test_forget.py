@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,7 @@ import polars as pl
 import pytest
 
 from ft_assets.erasure import forget as forgetting
-from ft_assets.erasure.forget import Forgotten, Places, forget
+from ft_assets.erasure.forget import forget
 from ft_assets.errors import BadConfiguration, BadInput, Erased, PromotionRefused
 from ft_assets.lake_artifacts import ERASED
 from ft_assets.lake_folders import LocalFolders
@@ -17,49 +16,21 @@ from ft_assets.lake_tables import DeltaTables
 from ft_assets.state_forgotten import forget_journal
 from ft_assets.state_relearn import must_relearn
 from ft_assets.state_taints import taints
-from ft_assets_tests.erasure.world import BASE, FIRST, LINE, MARKER, SECOND, SECRET, USER, World, places_of, record
+from ft_assets_tests.erasure.world import (
+    BASE,
+    FIRST,
+    LINE,
+    MARKER,
+    SECOND,
+    USER,
+    World,
+    forgotten,
+    places,
+    places_of,
+    record,
+)
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    world = World(tmp_path_factory.mktemp("world"))
-    world.land()
-    world.ingest()
-    world.ingest()  # an older version of each table stays behind
-    world.curate()
-    snapshot = world.snapshot()
-    adapter = world.train(snapshot)
-    made = {"snapshot": snapshot, "adapter": adapter, **world.publish(snapshot, adapter)}
-    world.state.promote(LINE, adapter.digest, None, "somebody", "it is better", made["report"].digest)
-    shutil.rmtree(world.folder / "made")
-    return world.folder, {kind: artifact.digest for kind, artifact in made.items()}
-
-
-@pytest.fixture
-def digests(built: tuple[Path, dict[str, str]]) -> dict[str, str]:
-    return built[1]
-
-
-@pytest.fixture
-def world(built: tuple[Path, dict[str, str]], tmp_path: Path) -> World:
-    shutil.copytree(built[0], tmp_path / "copy")
-    return World(tmp_path / "copy")
-
-
-def places(world: World) -> Places:
-    return Places(world.lake, world.state, None, world.home)
-
-
-def forgotten(world: World, user: str = USER, **options: bool) -> Forgotten:
-    for path in (world.folder / "lake" / "work" / "training").rglob("*"):
-        _age(path)
-    return forget(places(world), user, SECRET, "an operator", **options)
-
-
-def _age(path: Path) -> None:
-    os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
 def test_a_marker_in_a_users_texts_is_nowhere_afterwards(world: World) -> None:

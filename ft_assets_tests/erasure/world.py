@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from ft_assets.dataset.rows import read_side
 from ft_assets.dataset.select import Selector
 from ft_assets.dataset.snapshot import build_snapshot
 from ft_assets.dataset.split import SplitFractions
+from ft_assets.erasure.forget import Forgotten, Places, forget
 from ft_assets.forgotten_users import forgotten_users
 from ft_assets.ingest.landing import DayIngest, ingest_day
 from ft_assets.lake import Artifact, Lake
@@ -99,7 +101,7 @@ class World:
 
     def snapshot(self) -> Artifact:
         """Today's snapshot of the line."""
-        return self.stored("snapshot", self._write_snapshot)
+        return self.stored("snapshot", self.write_snapshot)
 
     def train(self, snapshot: Artifact) -> Artifact:
         """An adapter that says that it received the snapshot's rows, and the caches that its training left."""
@@ -165,7 +167,8 @@ class World:
         write(folder)
         return self.lake.put_artifact(kind, folder)
 
-    def _write_snapshot(self, folder: Path) -> None:
+    def write_snapshot(self, folder: Path) -> None:
+        """Today's snapshot of the line, not stored."""
         curated = self.lake.scan("curated_examples")
         build_snapshot(curated, Selector(), "key", SplitFractions(), [], None, folder, specialization=LINE)
 
@@ -198,6 +201,23 @@ class World:
             events.execute("CREATE TABLE event_logs (id INTEGER PRIMARY KEY, event TEXT)")
             shown = {"label": "first_rows", "md_str": f"| {text} |"}
             events.execute("INSERT INTO event_logs (event) VALUES (?)", [json.dumps({"digest": "d", "shown": [shown]})])
+
+
+def places(world: World) -> Places:
+    """Where its rows are."""
+    return Places(world.lake, world.state, None, world.home)
+
+
+def forgotten(world: World, user: str = USER, **options: bool) -> Forgotten:
+    """The user is erased while no training is under way."""
+    for path in (world.folder / "lake" / "work" / "training").rglob("*"):
+        age(path)
+    return forget(places(world), user, SECRET, "an operator", **options)
+
+
+def age(path: Path) -> None:
+    """As if nobody had written to it for long."""
+    os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
 def record(number: int, user: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from ft_assets.evaluation.answers import Answers, answers_to
-from ft_assets.evaluation.backend import Batch, Question
-from ft_assets.evaluation.transformers_backend import TransformersBackend
+from ft_assets.evaluation.asking.backend import Batch, Question
+from ft_assets.evaluation.asking.transformers_backend import TransformersBackend
 from ft_assets.lake import Lake
 from ft_assets_tests.evaluation.tiny_models import base_model, questions
 

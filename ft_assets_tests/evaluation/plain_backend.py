@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Self
 
-from ft_assets.evaluation.backend import Batch, Question, Setting, setting_digest
+from ft_assets.evaluation.asking.backend import Batch, Question, Setting, setting_digest
 from ft_assets.evaluation.prediction import Prediction
 
 

@@ -5,19 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from ft_assets.evaluation.batch_disagreement import BatchDisagreement
+from ft_assets.evaluation.asking.batch_disagreement import BatchDisagreement
+from ft_assets.evaluation.deciding.gate_evidence import Evidence, Pair
+from ft_assets.evaluation.deciding.gate_rules import GateRules
+from ft_assets.evaluation.deciding.paired_points import paired_points
 from ft_assets.evaluation.gate import decide
-from ft_assets.evaluation.gate_evidence import Evidence, Pair
-from ft_assets.evaluation.gate_rules import GateRules
-from ft_assets.evaluation.likelihood_metrics import PERPLEXITY, TOKEN_ACCURACY
-from ft_assets.evaluation.paired_points import paired_points
-from ft_assets.evaluation.pairwise_judge import PairVerdict, Preferences
-from ft_assets.evaluation.position_bias import mean_share
+from ft_assets.evaluation.judging.pairwise_judge import PairVerdict, Preferences
+from ft_assets.evaluation.judging.position_bias import mean_share
+from ft_assets.evaluation.measures.likelihood_metrics import PERPLEXITY, TOKEN_ACCURACY
+from ft_assets.evaluation.measures.text_metrics import EXACT_MATCH, ROUGE_L, TOKENS_PER_ANSWER
 from ft_assets.evaluation.prediction import Prediction
-from ft_assets.evaluation.report_facts import AnsweredSuite, ReportFacts, Spent
+from ft_assets.evaluation.reporting.report_facts import AnsweredSuite, ReportFacts, Spent
 from ft_assets.evaluation.score import score_rows
 from ft_assets.evaluation.suites import Kind, Suite, suite_of
-from ft_assets.evaluation.text_metrics import EXACT_MATCH, ROUGE_L, TOKENS_PER_ANSWER
 from ft_assets_tests.evaluation.samples import item, prediction
 
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]

@@ -7,12 +7,12 @@ import pytest
 
 from ft_assets.errors import BadInput, EvaluationIncomplete, MissingInput
 from ft_assets.evaluation.answers import answers_to
-from ft_assets.evaluation.backend import differing
-from ft_assets.evaluation.batch_disagreement import batch_disagreement
+from ft_assets.evaluation.asking.backend import differing
+from ft_assets.evaluation.asking.batch_disagreement import batch_disagreement
+from ft_assets.evaluation.asking.interleaved_seconds import interleaved_seconds
+from ft_assets.evaluation.asking.model_to_ask import model_in_lake
 from ft_assets.evaluation.evaluate import Evaluation, evaluate_model
-from ft_assets.evaluation.interleaved_seconds import interleaved_seconds
 from ft_assets.evaluation.metric import Metric, Points, each
-from ft_assets.evaluation.model_to_ask import model_in_lake
 from ft_assets.evaluation.suites import Suite, suite_of
 from ft_assets.lake import Lake
 from ft_assets_tests.evaluation.plain_backend import Moody, PlainBackend

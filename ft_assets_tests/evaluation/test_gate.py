@@ -4,23 +4,22 @@ import numpy as np
 import pytest
 
 from ft_assets.errors import EvaluationIncomplete
+from ft_assets.evaluation.deciding.gate_conditions import gains, not_worse
+from ft_assets.evaluation.deciding.gate_rules import GateRules, Guardrail
+from ft_assets.evaluation.deciding.golden_budget import GoldenStatus
+from ft_assets.evaluation.deciding.verdict import Condition, Verdict
+from ft_assets.evaluation.deciding.worse_slices import worse_slices
 from ft_assets.evaluation.gate import (
     THIS_ARTIFACT,
     Evidence,
     Pair,
     PairedPoints,
     decide,
-    evaluation_problems,
     new_part,
     paired_points,
 )
-from ft_assets.evaluation.gate_conditions import gains, not_worse
-from ft_assets.evaluation.gate_rules import GateRules, Guardrail
-from ft_assets.evaluation.golden_budget import GoldenStatus
 from ft_assets.evaluation.metric import Points
-from ft_assets.evaluation.verdict import Condition, Verdict
-from ft_assets.evaluation.worse_slices import worse_slices
-from ft_assets_tests.evaluation.samples import item, prediction, row, rows
+from ft_assets_tests.evaluation.samples import row, rows
 
 SUITE, METRIC = "golden set", "exact_match"
 PLAIN = GateRules(primary_metric=METRIC, guardrails=())
@@ -439,43 +438,3 @@ def test_a_metric_with_several_points_a_row_goes_the_same_way():
     verdict = decide(evidence, PLAIN.model_copy(update={"primary_metric": "token_accuracy"}))
     assert verdict.outcome == "promote"
     assert condition(verdict, "superior", "token_accuracy").estimate == pytest.approx(0.3, abs=0.05)
-
-
-def test_a_whole_evaluation_has_no_problems():
-    items = [item("a"), item("b")]
-    answers = [prediction("a"), prediction("b", answer_nll=None, answer_tokens=None, answer_tokens_right=None)]
-    assert evaluation_problems({"candidate": answers, "base": answers}, items) == []
-
-
-def test_two_of_a_hundred_answers_may_be_missing_and_three_may_not():
-    items = [item(f"r{i:03d}") for i in range(100)]
-    answers = [prediction(row.row_id) for row in items]
-    assert evaluation_problems({"candidate": answers[2:], "base": answers}, items) == []
-    problems = evaluation_problems({"candidate": answers[3:], "base": answers}, items)
-    assert problems == [
-        "candidate: 3 of 100 items are not answered (first: r000): 97.0 % are, and 98 % are needed: the missing ones "
-        "are rarely the easy ones."
-    ]
-
-
-@pytest.mark.parametrize(
-    ("answers", "problem"),
-    [
-        ([prediction("a")], "1 of 2 items are not answered (first: b)"),
-        ([prediction("a"), prediction("b"), prediction("z")], "1 answers belong to no item (first: z)"),
-        ([prediction("a"), prediction("b"), prediction("b")], "1 answers are doubled (first: b)"),
-        ([prediction("a"), prediction("b", answer_nll=float("nan"))], "impossible numbers (first: b)"),
-        ([prediction("a"), prediction("b", answer_tokens=0)], "impossible numbers (first: b)"),
-        ([prediction("a"), prediction("b", seconds=-1.0)], "impossible numbers (first: b)"),
-        ([prediction("a"), prediction("b", prompt_digest="other")], "different prompts on 1 rows (first: b)"),
-        ([prediction("a"), prediction("b", setting_digest="gpu")], "different settings"),
-    ],
-)
-def test_what_makes_an_evaluation_unfit_is_named(answers, problem: str):
-    whole = [prediction("a"), prediction("b")]
-    problems = evaluation_problems({"base": whole, "candidate": answers}, [item("a"), item("b")])
-    assert any(problem in found for found in problems), problems
-
-
-def test_an_empty_suite_is_a_problem():
-    assert evaluation_problems({"base": [], "candidate": []}, []) != []

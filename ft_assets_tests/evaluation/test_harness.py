@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ft_assets.errors import BadConfiguration
+from ft_assets.evaluation.asking.model_to_ask import ModelToAsk
 from ft_assets.evaluation.harness import HarnessFigure, figures_of, harness_figures, import_harness, model_args
-from ft_assets.evaluation.model_to_ask import ModelToAsk
 
 TINY = Path(__file__).parents[2] / "data" / "tiny_base"
 IS_INSTALLED = importlib.util.find_spec("lm_eval") is not None

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ft_assets.evaluation.blind_verdicts import BlindResult
 from ft_assets.evaluation.report import describe, interference_row, write_report
-from ft_assets.evaluation.report_opening import opening_of
+from ft_assets.evaluation.reporting.blind_verdicts import BlindResult
+from ft_assets.evaluation.reporting.report_opening import opening_of
 from ft_assets.evaluation.suites import suite_of
 from ft_assets_tests.evaluation.report_samples import RULES, SHARES, a_suite, facts_of, full_facts, scored
 from ft_assets_tests.evaluation.samples import item, prediction

@@ -186,6 +186,18 @@ def test_gigabytes_of_output_do_no_harm() -> None:
     assert big.detail.startswith("OSError in line")
 
 
+def test_a_disk_is_not_filled_past_what_is_counted() -> None:
+    """Through mapped files, which no counter of writes sees, and with files that hold nothing."""
+    mapped = "import mmap, os\nf = os.open('big', os.O_RDWR | os.O_CREAT)\nos.ftruncate(f, 1 << 20)\n"
+    assert raised(f"{mapped}mmap.mmap(f, 1 << 20)") in {"PermissionError", "OSError"}
+    assert run("import mmap\nm = mmap.mmap(-1, 1 << 20)\nm[:3] = b'fit'\nassert m[:3] == b'fit'").status == "passed"
+    made = "import os\n{}for n in range(1 << 20): os.mkdir(f'{{where}}/d{{n}}')"
+    hidden = "where = 'closed'\nos.mkdir('closed', 0o300)\n"
+    few = Limits(cpu_seconds=30, wall_seconds=60, files=500)
+    outcomes = run_many([Program(made.format(first)) for first in ("where = '.'\n", hidden)], few)
+    assert [o.detail for o in outcomes] == ["wrote more than it may"] * 2
+
+
 def test_signals_reach_nobody_else() -> None:
     assert raised("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)") == "PermissionError"
     assert raised("import os, signal\nos.kill(-1, signal.SIGTERM)") == "PermissionError"

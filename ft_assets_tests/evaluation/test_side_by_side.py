@@ -2,14 +2,14 @@ from dataclasses import replace
 
 import pytest
 
+from ft_assets.evaluation.deciding.gate_rules import GateRules, Guardrail
+from ft_assets.evaluation.deciding.golden_budget import GoldenStatus
 from ft_assets.evaluation.gate import Pair, decide, new_part
-from ft_assets.evaluation.gate_rules import GateRules, Guardrail
-from ft_assets.evaluation.golden_budget import GoldenStatus
+from ft_assets.evaluation.measures.text_metrics import EXACT_MATCH, SECONDS_PER_ANSWER
+from ft_assets.evaluation.measures.tool_call_metrics import TOOL_ARGUMENTS
 from ft_assets.evaluation.score import score_rows
 from ft_assets.evaluation.side_by_side import SideBySide, evidence_of
 from ft_assets.evaluation.suites import suite_of
-from ft_assets.evaluation.text_metrics import EXACT_MATCH, SECONDS_PER_ANSWER
-from ft_assets.evaluation.tool_call_metrics import TOOL_ARGUMENTS
 from ft_assets_tests.evaluation.report_samples import a_suite, scored
 from ft_assets_tests.evaluation.samples import item, prediction
 

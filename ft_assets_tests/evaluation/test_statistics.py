@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.stats import beta, binomtest, norm
 
 from ft_assets.errors import BadInput
-from ft_assets.evaluation.bootstrap_bounds import bounds, share_at_most
-from ft_assets.evaluation.gate_simulation import rare_large_losses
-from ft_assets.evaluation.sign_flip import sign_flip
+from ft_assets.evaluation.deciding.bootstrap_bounds import bounds, share_at_most
+from ft_assets.evaluation.deciding.gate_simulation import rare_large_losses
+from ft_assets.evaluation.deciding.sign_flip import sign_flip
 from ft_assets.evaluation.statistics import (
     differences,
     exact_mcnemar,

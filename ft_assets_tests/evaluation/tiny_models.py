@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ft_assets.evaluation.asking.model_to_ask import ModelToAsk
+from ft_assets.evaluation.asking.transformers_backend import TransformersBackend
 from ft_assets.evaluation.items import EvalItem
-from ft_assets.evaluation.model_to_ask import ModelToAsk
-from ft_assets.evaluation.transformers_backend import TransformersBackend
 from ft_assets_tests.evaluation.samples import item
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data" / "tiny_base"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ft_assets.dataset.rows import read_side
+from ft_assets.erasure.artifacts import erase_artifact
 from ft_assets.errors import IncompleteArtifact, MissingInput
 from ft_assets.lake import Artifact
 from ft_assets.release.dossier import put_dossier
@@ -130,10 +131,12 @@ def test_a_taint_and_a_lost_report_are_told_first_and_last(registered: tuple[Ins
     shutil.copytree(made.folder, tmp_path / "copy")
     copied = Installation(tmp_path / "copy")
     taint(copied.state, [digest], "rows of a forgotten user", "forget")
+    erase_artifact(copied.lake, "snapshot", (snapshot := copied.state.last_trained(LINE).snapshot), "f" * 64)
     shutil.rmtree(copied.lake.artifact("report", report).path)
     told = index(written(copied, digest))
+    assert f"The snapshot {snapshot[:12]} was erased because a person in it asked to be forgotten" in told
     assert told.splitlines()[2] == "**TAINTED, must not be used: rows of a forgotten user**"
-    assert f"The report {report[:12]} is damaged, erased or gone" in told
+    assert f"The report {report[:12]} is damaged or gone" in told
     assert "at all: it is tainted" in told
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ft_assets.errors import BadInput, EvaluationIncomplete, IncompleteArtifact, PromotionRefused, StaleChampion
-from ft_assets.evaluation.verdict import Verdict
+from ft_assets.evaluation.deciding.verdict import Verdict
 from ft_assets.lake import Artifact, Lake
 from ft_assets.release.approvals import approve
 from ft_assets.release.promotion import ReportedVerdict, promote_if_allowed, read_verdict

@@ -38,6 +38,16 @@ def test_a_margin_that_the_questions_cannot_show_is_refused_with_the_number_they
     assert load(tmp_path, "tiny-base\n" + golden_set(tmp_path, 3000) + rail)
 
 
+def test_a_golden_set_of_uneven_clusters_is_weighed_and_not_only_counted(tmp_path):
+    rail = "gate: {guardrails: [{metric: exact_match, margin: 0.05}]}\n"
+    assert load(tmp_path, "tiny-base\n" + golden_set(tmp_path, 300) + rail)
+    first = (tmp_path / "golden.jsonl").read_text().splitlines()[0]
+    with (tmp_path / "golden.jsonl").open("a") as golden:
+        golden.writelines(first.replace('"g0"', f'"more{n}"') + "\n" for n in range(60))  # one cluster of 62 rows
+    with pytest.raises(BadConfiguration, match="300 independent clusters pass it"):
+        load(tmp_path, "tiny-base\n" + f"evaluation: {{golden_set: {tmp_path / 'golden.jsonl'}}}\n" + rail)
+
+
 def test_forgetting_blocks_a_real_base_and_only_informs_the_tiny_one(tmp_path):
     rail = "gate: {guardrails: [{suite: general ability, metric: exact_match, margin: 0.02}]}\n"
     assert load(tmp_path, "tiny-base\n" + rail)

@@ -7,10 +7,10 @@ import pytest
 
 from ft_assets.chat import Chat, load_model
 from ft_assets.errors import BadConfiguration
-from ft_assets.evaluation.backend import questions_of
+from ft_assets.evaluation.asking.backend import questions_of
+from ft_assets.evaluation.asking.model_to_ask import ModelToAsk
+from ft_assets.evaluation.asking.transformers_backend import TransformersBackend
 from ft_assets.evaluation.items import EvalItem
-from ft_assets.evaluation.model_to_ask import ModelToAsk
-from ft_assets.evaluation.transformers_backend import TransformersBackend
 from ft_assets.training.checkpoint_saver import CheckpointSaver
 from ft_assets.training.checkpoint_store import LocalCheckpoints
 from ft_assets.training.packed_rows import tokenised
