@@ -16,12 +16,21 @@ if TYPE_CHECKING:
     from ft_assets.specializations.specialization import Compute
 
 MOUNT, PORT, RESTARTS = "/shared", 29500, 3
-PREPARE, WORKERS = "prepare", "workers"
+PREPARE, NODES = "prepare", "nodes"
+LONGEST_NAME = 63
 SMALL = {"cpu": "1", "memory": "4Gi"}
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+# The image's user; what it may not write on a fresh claim, fsGroup lets it.
+IMAGE_USER = {
     "runAsNonRoot": True,
+    "runAsUser": 10001,
+    "runAsGroup": 10001,
+    "fsGroup": 10001,
+    "fsGroupChangePolicy": "OnRootMismatch",
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 
@@ -60,7 +69,7 @@ def job_set(
             "Dagster, whose step uses all GPUs of one pod. For more set compute.gpus to the GPUs of a node, and ask "
             "for two nodes."
         )
-    name = f"train-{line}"
+    name = set_name(line, nodes)
     asked = {"cpu": compute.cpu, "memory": compute.memory, GPU: str(compute.gpus)}
     prepare = _pod(compute.image or image, ["ft-assets", "train"], [*training.words(), "--prepare"], SMALL, training)
     workers = _pod(compute.image or image, ["torchrun"], torchrun(name, nodes, compute.gpus, training), asked, training)
@@ -76,7 +85,7 @@ def job_set(
             "replicatedJobs": [
                 {"name": PREPARE, "template": _job(prepare, 1, line)},
                 {
-                    "name": WORKERS,
+                    "name": NODES,
                     "dependsOn": [{"name": PREPARE, "status": "Complete"}],
                     "template": _job(workers, nodes, line),
                 },
@@ -85,11 +94,17 @@ def job_set(
     }
 
 
+def set_name(line: str, nodes: int) -> str:
+    """The JobSet's name. JobSet refuses one whose longest pod name, with the five letters behind it, is over 63."""
+    room = LONGEST_NAME - len(f"-{NODES}-0-{nodes - 1}-abcde")
+    return f"train-{line}"[:room].rstrip("-")
+
+
 def torchrun(name: str, nodes: int, gpus: int, training: SharedTraining) -> list[str]:
     """The words of torchrun in each pod. JobSet names the pods, and Kubernetes puts in the pod's own index."""
     return [
         *("--nnodes", str(nodes), "--nproc-per-node", str(gpus), "--node-rank", "$(JOB_COMPLETION_INDEX)"),
-        *("--master-addr", f"{name}-{WORKERS}-0-0.{name}", "--master-port", str(PORT)),
+        *("--master-addr", f"{name}-{NODES}-0-0.{name}", "--master-port", str(PORT)),
         *("--module", "ft_assets.training.worker", f"{MOUNT}/{training.out}/.work/job"),
     ]
 
@@ -117,7 +132,10 @@ def _pod(
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "priorityClassName": "ft-assets-training",
         "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": IMAGE_USER,
         "containers": [
             {
                 "name": "trainer",
@@ -133,6 +151,6 @@ def _pod(
         "volumes": [
             {"name": "shared", "persistentVolumeClaim": {"claimName": training.claim}},
             {"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}},
-            {"name": "scratch", "emptyDir": {}},
+            {"name": "scratch", "emptyDir": {"sizeLimit": "64Gi"}},
         ],
     }

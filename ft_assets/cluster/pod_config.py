@@ -83,12 +83,14 @@ def step_pod(
     else:
         container["resources"] = container.get("resources") or deepcopy(SMALL)
     container["security_context"] = {**RESTRICTED, **container.get("security_context", {})}
-    spec["tolerations"] = [*spec.get("tolerations", []), *map(dict, SILENT_NODE)]
+    given = spec.get("tolerations", [])  # an operator may have said the same for run workers
+    spec["tolerations"] = [*given, *(dict(each) for each in SILENT_NODE if each not in given)]
     spec["automount_service_account_token"] = False
     pod["job_spec_config"] = {**pod.get("job_spec_config", {}), **ONE_POD}
     if line:
-        metadata = pod.setdefault("pod_template_spec_metadata", {})
-        metadata["labels"] = {**metadata.get("labels", {}), LINE_LABEL: line}
+        for part in ("job_metadata", "pod_template_spec_metadata"):
+            metadata = pod.setdefault(part, {})
+            metadata["labels"] = {**metadata.get("labels", {}), LINE_LABEL: line}
     return pod
 
 

@@ -6,6 +6,7 @@ a node, a quota or an image; a step has no use for that, so what does not begin 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -103,6 +104,22 @@ def trouble_of(
         case "Succeeded":
             return _ended(pod)
     return None
+
+
+def left_behind(pods: Sequence[Mapping[str, Any]], now: float) -> str | None:
+    """Why nothing will come of the newest of a Job's pods any more, although nobody says so; None where something may.
+
+    A node that is gone cannot confirm that a pod has ended: the pod stays, past the moment at which it should be dead,
+    and its Job waits for it. `now` is in seconds since 1970.
+    """
+    pod = max(pods, key=lambda each: str(each["metadata"].get("creationTimestamp")), default=None)
+    until = pod["metadata"].get("deletionTimestamp") if pod else None
+    if pod is None or until is None or pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+        return None
+    late = now - datetime.fromisoformat(until).timestamp()
+    if late < SLACK_SECONDS:
+        return None
+    return f"{_name(pod)} should have ended {late:.0f} s ago, and its node {_node(pod)} does not answer."
 
 
 def _without_pod(job: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> Trouble | None:

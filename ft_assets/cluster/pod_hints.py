@@ -9,7 +9,7 @@ SCHEDULING: Mapping[str, str] = {  # a part of the scheduler's message -> what t
     "Insufficient memory": "lower compute.memory or add a larger node",
     "Insufficient cpu": "lower compute.cpu or add a larger node",
     "untolerated taint": "a node has a taint that the step does not tolerate: see FT_ASSETS_GPU_TAINTS",
-    "didn't match Pod's node affinity/selector": "no node has the labels that are asked for: see compute.node_selector "
+    "didn't match Pod's node affinity": "no node has the labels that are asked for: see compute.node_selector "
     "and FT_ASSETS_GPU_NODE_SELECTOR",
     "persistentvolumeclaim": "a claim that the pod mounts does not exist or is not bound",
 }

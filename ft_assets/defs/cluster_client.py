@@ -56,9 +56,13 @@ class ClusterClient(DagsterKubernetesClient):
 
     def pods_of(self, job: str, namespace: str) -> Sequence[Mapping[str, Any]]:
         """The pods of a Job."""
+        return self.pods_with(f"job-name={job}", namespace)
+
+    def pods_with(self, label_selector: str, namespace: str) -> Sequence[Mapping[str, Any]]:
+        """All pods with these labels."""
         return _items(
             self.core_api.list_namespaced_pod(
-                namespace, label_selector=f"job-name={job}", _preload_content=False, **_limited()
+                namespace, label_selector=label_selector, _preload_content=False, **_limited()
             )
         )
 

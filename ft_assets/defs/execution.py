@@ -32,18 +32,20 @@ def executor_of_small_steps() -> dg.ExecutorDefinition:
 def times_out_of_memory(context: dg.AssetExecutionContext) -> int:
     """How often this step's pod was OOM-killed before, in this run and in the runs that it repeats.
 
-    The event log is what remembers it: the process itself is gone before it could say a word.
+    The event log is what remembers it: the process itself is gone before it could say a word. Where the step still
+    could, because it was one of several processes that was killed, the executor's remark stands there instead.
     """
     run = context.run
     runs = dict.fromkeys(filter(None, (run.root_run_id, run.parent_run_id, run.run_id)))
     step_key = context.get_step_execution_context().step.key
-    events = [
-        entry.dagster_event
-        for run_id in runs
-        for entry in context.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_UP_FOR_RETRY)
-    ]
-    return sum(
-        OOM_KILLED in event.step_retry_data.error.message
-        for event in events
-        if event and event.step_key == step_key and event.step_retry_data.error
-    )
+    kinds = {dg.DagsterEventType.STEP_UP_FOR_RETRY, dg.DagsterEventType.ENGINE_EVENT}
+    entries = [entry for run_id in runs for entry in context.instance.all_logs(run_id, of_type=kinds)]
+    events = [entry.dagster_event for entry in entries if entry.dagster_event]
+    return sum(OOM_KILLED in _words(event) for event in events if event.step_key == step_key)
+
+
+def _words(event: dg.DagsterEvent) -> str:
+    """What a retry's error or an engine event says."""
+    if event.is_step_up_for_retry and event.step_retry_data.error:
+        return str(event.step_retry_data.error.message)
+    return event.message or ""

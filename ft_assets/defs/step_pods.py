@@ -5,9 +5,9 @@ cannot give a pod what its partition asks for. What becomes of a step that was c
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.execution.context.system import IStepContext
@@ -16,8 +16,11 @@ from dagster._core.executor.step_delegating import CheckStepHealthResult
 from dagster._core.executor.step_delegating.step_handler.base import StepHandlerContext
 from dagster._utils.error import SerializableErrorInfo
 
+from ft_assets.cluster.pod_config import GPU as GPU_RESOURCE
 from ft_assets.cluster.pod_config import step_pod
 from ft_assets.cluster.pod_failures import Cause, Trouble, trouble_of
+from ft_assets.cluster.pod_places import holders
+from ft_assets.cluster.reaper import COMPONENT_LABEL, RUN_LABEL
 from ft_assets.defs.cluster_client import ClusterClient, refusal
 from ft_assets.defs.conventions import SETTINGS, SPECIALIZATIONS
 from ft_assets.defs.execution import GPU, GPU_NODES, NEEDS
@@ -32,6 +35,7 @@ else:
 
 LAST_LINES = 20
 CONFLICT = 409
+ENDING_SECONDS = 30  # a step that has said how it went ends at once
 
 
 class StepPods(K8sStepHandler):
@@ -42,6 +46,7 @@ class StepPods(K8sStepHandler):
         self._api_client = self.client = ClusterClient.like(stock._api_client)
         self._since: dict[tuple[str, Cause], float] = {}
         self.troubles: dict[str, Trouble] = {}
+        self._waiting: set[str] = set()  # steps of which it was said that they wait for a GPU
         self.decide: Callable[[IStepContext, Trouble], DagsterEvent] | None = None  # the executor's
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
@@ -88,7 +93,39 @@ class StepPods(K8sStepHandler):
         events = self.client.events_of(asked_for, namespace) if waits else ()
         known = step_handler_context.execute_step_args.known_state
         attempts = known.get_retry_state().get_attempt_count(self._get_step_key(step_handler_context)) if known else 0
-        return trouble_of(job, pods, events, is_retry=attempts > 0)
+        found = trouble_of(job, pods, events, is_retry=attempts > 0)
+        return None if self._waits_for_others(step_handler_context, found, pods, namespace) else found
+
+    def _waits_for_others(
+        self, context: StepHandlerContext, found: Trouble | None, pods: Sequence[Mapping[str, Any]], namespace: str
+    ) -> bool:
+        """Whether a step's pod has no GPU only because pods of runs hold them, which will end; says so once.
+
+        The last step's pod is still there for a moment after its step, and another run's may train for hours.
+        """
+        if found is None or found.cause != Cause.UNSCHEDULABLE or f"Insufficient {GPU_RESOURCE}" not in found.words:
+            return False
+        (waiting,) = pods[-1:]
+        named = holders(waiting, self.client.pods_with(RUN_LABEL, namespace))
+        step_key = self._get_step_key(context)
+        if named and step_key not in self._waiting:
+            self._waiting.add(step_key)
+            words = f"Its pod waits for a GPU: {', '.join(named)} hold{'s' if len(named) == 1 else ''} what there is."
+            DagsterEvent.engine_event(context.get_step_context(step_key), words, EngineEventData())
+        return bool(named)
+
+    def killed_inside(self, step_handler_context: StepHandlerContext) -> Trouble:
+        """Why a process below the step's own was killed: for its memory, if the node says so once the pod has ended."""
+        name, namespace = self._place(step_handler_context)
+        for _ in range(ENDING_SECONDS):
+            pods = self.client.pods_of(name, namespace)
+            if all(pod.get("status", {}).get("phase") in ("Succeeded", "Failed") for pod in pods):
+                break
+            time.sleep(1)
+        found = self.trouble(step_handler_context)
+        if found and found.cause == Cause.OUT_OF_MEMORY:
+            return found
+        return Trouble(Cause.LOST, "A process of its training was killed, and its node does not say why.")
 
     def removed(self, step_handler_context: StepHandlerContext, trouble: Trouble) -> Trouble:
         """Deletes the step's Job; the trouble with the last lines of its pod, which are gone with it."""
@@ -104,6 +141,13 @@ class StepPods(K8sStepHandler):
         context = step_handler_context.get_step_context(self._get_step_key(step_handler_context))
         yield DagsterEvent.engine_event(context, f"Deleting Kubernetes job {name} for step", EngineEventData())
         self.client.delete_job(name, namespace)
+
+    def end_run(self, step_handler_context: StepHandlerContext) -> None:
+        """Deletes the Jobs of all steps of the run, with their pods."""
+        _, namespace = self._place(step_handler_context)
+        mine = f"{RUN_LABEL}={step_handler_context.dagster_run.run_id},{COMPONENT_LABEL}=step_worker"
+        for job in self.client.jobs(namespace, mine):
+            self.client.delete_job(job["metadata"]["name"], namespace)
 
     def _place(self, step_handler_context: StepHandlerContext) -> tuple[str, str]:
         namespace = self._get_container_context(step_handler_context).namespace

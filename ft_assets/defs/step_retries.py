@@ -29,7 +29,8 @@ if TYPE_CHECKING or SETTINGS.execution == "k8s":  # a second of CPU that only a 
 POLL_SECONDS = 5
 # One logical retry for a pod that a cluster took away; micro-batches are halved three times at most.
 RETRIES = {Cause.LOST: 1, Cause.OUT_OF_MEMORY: 3}
-CUT_OFF = {"DagsterExecutionInterruptedError", "TrainingInterrupted"}  # SIGTERM, as the step tells it
+KILLED_INSIDE = "DeviceLost"  # one of several processes of a training was killed, and the step could still say so
+CUT_OFF = {"DagsterExecutionInterruptedError", "TrainingInterrupted", KILLED_INSIDE}  # the others tell of SIGTERM
 LATE = "LeaseLost"  # a step that a successor has taken the place of
 OVER = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 CAME_BACK = "A former attempt of this step, whose pod was given up, ended late; the step goes on without it."
@@ -47,13 +48,24 @@ class RetryingExecutor(StepDelegatingExecutor):
         self._spent: Counter[tuple[str, Cause]] = Counter()
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[DagsterEvent]:
-        """dagster-k8s's loop. A run that was cancelled gives back its pool slots, which that loop would keep."""
+        """dagster-k8s's loop. A run that was cancelled ends its steps and gives back its pool slots.
+
+        That loop would keep both: where runs are resumed it takes every SIGTERM for that of a lost worker.
+        """
         try:
             yield from super().execute(plan_context, execution_plan)
         finally:
             run = plan_context.instance.get_run_by_id(plan_context.run_id)
             if run is not None and run.status in OVER:
+                self._end_steps()
                 plan_context.instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+    def _end_steps(self) -> None:
+        for step_key, context in list(self._launched.items())[:1]:  # each of them knows the run
+            try:
+                self._pods.end_run(context)
+            except API_FAILURES as error:
+                self._say(step_key, f"Jobs could not be deleted ({error}); the reaper does so when the run is over.")
 
     def _get_step_handler_context(self, plan_context: Any, steps: Any, active_execution: Any) -> StepHandlerContext:
         context = super()._get_step_handler_context(plan_context, steps, active_execution)
@@ -83,7 +95,7 @@ class RetryingExecutor(StepDelegatingExecutor):
         return [event for event in judged if event is not None]
 
     def _judged(self, instance: dg.DagsterInstance, run_id: str, event: DagsterEvent) -> DagsterEvent | None:
-        """The event as the run is to see it: a step that got SIGTERM did not fail, and a former attempt has no say."""
+        """The event as the run is to see it: a step that was cut off did not fail, and a former attempt has no say."""
         if not event.is_step_failure or event.step_key is None:
             return event
         names, step_key = set(_names(event.step_failure_data.error)), event.step_key
@@ -96,17 +108,32 @@ class RetryingExecutor(StepDelegatingExecutor):
         run = instance.get_run_by_id(run_id)
         if run is None or run.status in OVER:
             return event
-        trouble = self._told_to_end(step_key)
+        trouble = self._killed_inside(step_key) if KILLED_INSIDE in names else self._told_to_end(step_key)
         if trouble is None and was_replaced:
             self._say(step_key, CAME_BACK)
             return None
-        if not self._may_retry(step_key, Cause.LOST, {}):
+        trouble = trouble or Trouble(Cause.LOST, "Its pod got SIGTERM.")
+        if not self._may_retry(step_key, trouble.cause, self._tags(step_key)):
             return event
-        error = _error(self._removed(step_key, trouble or Trouble(Cause.LOST, "Its pod got SIGTERM.")), goes_on=True)
+        error = _error(self._removed(step_key, trouble), goes_on=True)
         self._say(step_key, error.message)
         return event._replace(
             event_type_value=DagsterEventType.STEP_UP_FOR_RETRY.value, event_specific_data=StepRetryData(error=error)
         )
+
+    def _killed_inside(self, step_key: str) -> Trouble:
+        """Why a process of the step's training was killed."""
+        context = self._launched.get(step_key)
+        try:
+            if context:
+                return self._pods.killed_inside(context)
+        except API_FAILURES as error:
+            self._say(step_key, f"The API server does not say why a process was killed: {error}")
+        return Trouble(Cause.LOST, "A process of its training was killed.")
+
+    def _tags(self, step_key: str) -> Any:
+        context = self._launched.get(step_key)
+        return context.step_tags[step_key] if context else {}
 
     def _told_to_end(self, step_key: str) -> Trouble | None:
         """What the cluster says about the end of the step's pod; None while it knows of none."""

@@ -40,7 +40,8 @@ def test_a_lines_compute_reaches_its_pod_beside_what_the_operator_wants_for_all(
     assert container["image"] == "registry/cuda:1"
     assert spec["node_selector"] == {"disk": "ssd", "gpu": "h200"}, "its labels stand in for those of any GPU node"
     assert spec["tolerations"] == [{"key": "team", "operator": "Exists"}, TOLERATION, *SILENT_NODE]
-    assert pod["pod_template_spec_metadata"]["labels"] == {"ft-assets/specialization": "qa-engineer"}
+    for part in ("job_metadata", "pod_template_spec_metadata"):
+        assert pod[part]["labels"] == {"ft-assets/specialization": "qa-engineer"}
 
 
 def test_a_line_without_gpus_asks_for_none_even_to_train() -> None:
@@ -64,6 +65,11 @@ def test_every_step_pod_is_restricted_alone_and_without_a_token() -> None:
     assert security["read_only_root_filesystem"], "what the operator asks for stays"
     assert pod["job_spec_config"] == {"backoff_limit": 0, "pod_replacement_policy": "Failed"}
     assert pod["pod_spec_config"]["automount_service_account_token"] is False
+
+
+def test_patience_with_silent_nodes_that_an_operator_wrote_down_is_not_written_twice() -> None:
+    pod = step_pod({"pod_spec_config": {"tolerations": [dict(each) for each in SILENT_NODE]}}, None, NODES)
+    assert pod["pod_spec_config"]["tolerations"] == SILENT_NODE
 
 
 def test_the_config_that_is_given_stays_as_it_was() -> None:

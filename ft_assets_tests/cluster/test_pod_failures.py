@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ft_assets.cluster.pod_failures import Cause, trouble_of
+from ft_assets.cluster.pod_failures import Cause, left_behind, trouble_of
 
 JOB: dict[str, Any] = {"metadata": {"name": "step"}, "spec": {}, "status": {}}
 NOTHING_FREE = "0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 node(s) had untolerated taint {a: b}."
@@ -108,6 +108,18 @@ def test_a_volume_that_is_not_there_is_no_reason_to_wait_and_one_that_is_slow_is
     slow = trouble_of(JOB, [creating], [event("FailedMount", "timed out waiting for the condition")])
     assert absent and absent.cause == Cause.IMAGE and absent.after_seconds == 0
     assert slow and slow.cause == Cause.NOT_STARTED and slow.after_seconds >= 600
+
+
+def test_a_pod_that_nobody_can_end_is_left_behind_once_its_moment_has_passed() -> None:
+    ending = pod()
+    assert left_behind([ending], 0.0) is None
+    ending["metadata"] |= {"deletionTimestamp": "1970-01-01T00:01:00Z"}
+    assert left_behind([ending], 60.0) is None, "it may be ending just now"
+    said = left_behind([ending], 90.0)
+    assert said and "should have ended 30 s ago" in said and "does not answer" in said
+    ending["status"]["phase"] = "Failed"
+    assert left_behind([ending], 90.0) is None, "its end is known"
+    assert left_behind([], 90.0) is None
 
 
 def test_the_newest_of_several_pods_speaks() -> None:

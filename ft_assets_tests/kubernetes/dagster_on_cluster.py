@@ -36,6 +36,7 @@ class DagsterOnCluster:
     instance: dg.DagsterInstance
     url: str
     module: str
+    environment: dict[str, str]
 
     def launch(
         self,
@@ -129,23 +130,44 @@ def dagster_on(
     home.mkdir()
     settings = _settings(shared, database, launcher_class, launcher or {}) | dict(instance or {})
     (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    (home / "reader").mkdir()  # what a test reads needs no launcher, which wants another environment
+    reading = {key: settings[key] for key in ("storage", "compute_logs", "telemetry")}
+    (home / "reader" / "dagster.yaml").write_text(yaml.safe_dump(reading))
     prepare_namespace(cluster, (home / "dagster.yaml").read_text(), environ or {})
     port = free_port()
     command = ["dagster-webserver", "-m", module, "-h", "127.0.0.1", "-p", str(port)]
     own = {"DAGSTER_HOME": str(home), "KUBECONFIG": str(cluster.kubeconfig(ACCOUNT)), "HOME": str(home)}
+    environment = {**this_machine(), **own, **(environ or {})}
     log = (cluster.folder / "webserver.log").open("wb")
-    server = subprocess.Popen(
-        command, env={**this_machine(), **own, **(environ or {})}, stdout=log, stderr=subprocess.STDOUT, cwd=home
-    )
+    server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=home)
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_loaded(url, server, cluster.folder / "webserver.log")
-        with dg.DagsterInstance.from_config(str(home)) as found:
-            yield DagsterOnCluster(cluster, found, url, module)
+        with dg.DagsterInstance.from_config(str(home / "reader")) as found:
+            yield DagsterOnCluster(cluster, found, url, module, environment)
     finally:
         server.terminate()
         server.wait(30)
         log.close()
+
+
+@contextlib.contextmanager
+def daemon_of(dagster: DagsterOnCluster) -> Iterator[Path]:
+    """Dagster's daemon beside the web server, under the same account; the file of what it says."""
+    path = dagster.cluster.folder / "daemon.log"
+    with path.open("wb") as log:
+        daemon = subprocess.Popen(
+            ["dagster-daemon", "run", "-m", dagster.module],
+            env=dagster.environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=dagster.environment["DAGSTER_HOME"],
+        )
+        try:
+            yield path
+        finally:
+            daemon.terminate()
+            daemon.wait(60)
 
 
 def launcher_config(shared: Path) -> dict[str, Any]:

@@ -30,6 +30,8 @@ def trained(context: dg.AssetExecutionContext) -> None:
                 attempts.write(f"from {done}, halved {halvings}\n")
         print(f"step {step} of {context.partition_key}", flush=True)
         while not (folder / "go").exists():
+            if (folder / "crash").exists():
+                os._exit(3)
             time.sleep(0.05)
 
 

@@ -1,7 +1,8 @@
 """What Dagster's Helm chart makes of the values in k8s/helm, as far as it matters here.
 
 Neither the chart nor helm can be had in a test. So this repeats, for the keys that the values use, how the chart's
-templates write dagster.yaml (configmap-instance.yaml and helpers/instance of chart 1.13) and what it gives its pods.
+templates write dagster.yaml (configmap-instance.yaml and helpers/instance of chart 1.13) and what it gives its pods,
+and it lists the keys of the chart's schema where that schema refuses others.
 """
 
 from typing import Any
@@ -11,6 +12,41 @@ import yaml
 from ft_assets_tests.kubernetes.manifest_files import K8S
 
 Values = dict[str, Any]
+_POD = {
+    *("image", "env", "envConfigMaps", "envSecrets", "labels", "nodeSelector", "affinity", "tolerations", "resources"),
+    *("podSecurityContext", "securityContext", "annotations", "schedulerName", "volumeMounts", "volumes"),
+    *("livenessProbe", "readinessProbe", "startupProbe"),
+}
+_SERVER = _POD | {
+    *("deploymentLabels", "checkDbReadyInitContainer", "initContainerResources", "logFormat", "extraContainers"),
+    "extraPrependedInitContainers",
+}
+KNOWN = {  # by path: what values.schema.json allows; the chart refuses the whole release for any other key
+    "dagsterWebserver": _SERVER
+    | {"replicaCount", "nameOverride", "pathPrefix", "service", "workspace", "enableReadOnly", "dbStatementTimeout"}
+    | {"dbPoolRecycle", "dbPoolMaxOverflow", "logLevel"},
+    "dagsterWebserver.service": {"type", "port", "annotations"},
+    "dagsterDaemon": _SERVER
+    | {"enabled", "runCoordinator", "heartbeatTolerance", "runMonitoring", "runRetries", "sensors", "schedules"}
+    | {"backfills"},
+    "dagsterDaemon.runCoordinator": {"enabled", "type", "config"},
+    "dagsterDaemon.runCoordinator.config.queuedRunCoordinator": {
+        *("maxConcurrentRuns", "tagConcurrencyLimits", "dequeueIntervalSeconds", "dequeueNumWorkers"),
+        *("dequeueUseThreads", "blockOpConcurrencyLimitedRuns"),
+    },
+    "concurrency": {"enabled", "pools", "runs"},
+    "concurrency.pools": {"defaultLimit", "granularity", "opGranularityRunBuffer"},
+    "concurrency.runs": {"maxConcurrentRuns", "tagConcurrencyLimits"},
+    "computeLogManager": {"type", "config"},
+    "runLauncher": {"type", "config"},
+    "retention": {"enabled", "sensor", "schedule", "autoMaterialize"},
+    "retention.sensor.purgeAfterDays": {"skipped", "success", "failure", "started"},
+    "retention.schedule.purgeAfterDays": {"skipped", "success", "failure", "started"},
+}
+KNOWN_OF_A_CODE_SERVER = _POD | {
+    *("name", "dagsterApiGrpcArgs", "codeServerArgs", "includeConfigInLaunchedRuns", "deploymentNamespace", "port"),
+    *("replicaCount", "service", "initContainers", "sidecarContainers", "serviceAccount", "deploymentStrategy"),
+}
 
 
 def values(*names: str) -> Values:
@@ -34,7 +70,7 @@ def dagster_yaml(found: Values) -> Values:
     modules = {"event_log_storage": "event_log"}
     daemon = found["dagsterDaemon"]
     monitoring, retries, coordinator = daemon["runMonitoring"], daemon["runRetries"], daemon["runCoordinator"]
-    queue = coordinator["config"]["queuedRunCoordinator"]
+    concurrency = found.get("concurrency") or {"enabled": False}
     return {
         "scheduler": {"module": "dagster.core.scheduler", "class": "DagsterDaemonScheduler"},
         **{
@@ -49,10 +85,7 @@ def dagster_yaml(found: Values) -> Values:
         "run_coordinator": {
             "module": "dagster.core.run_coordinator",
             "class": coordinator["type"],
-            "config": {
-                "dequeue_use_threads": queue["dequeueUseThreads"],
-                "dequeue_num_workers": queue["dequeueNumWorkers"],
-            },
+            "config": _queue(coordinator["config"]["queuedRunCoordinator"], concurrency["enabled"]),
         },
         "compute_logs": _compute_logs(found["computeLogManager"]),
         "run_monitoring": {
@@ -73,8 +106,22 @@ def dagster_yaml(found: Values) -> Values:
         "retention": {
             kind: {"purge_after_days": found["retention"][kind]["purgeAfterDays"]} for kind in ("sensor", "schedule")
         },
+        **({"concurrency": _concurrency(concurrency)} if concurrency["enabled"] else {}),
         **found["additionalInstanceConfig"],
     }
+
+
+def unknown_keys(found: Values) -> list[str]:
+    """Paths of values that the chart's schema refuses, or its templates never read."""
+    wrong = []
+    for path, known in KNOWN.items():
+        given: Any = found
+        for step in path.split("."):
+            given = (given or {}).get(step)
+        wrong += [f"{path}.{key}" for key in set(given or {}) - known]
+    for code in found["dagster-user-deployments"]["deployments"]:
+        wrong += [f"deployments.{key}" for key in set(code) - KNOWN_OF_A_CODE_SERVER]
+    return sorted(wrong)
 
 
 def servers(found: Values) -> dict[str, Values]:
@@ -101,6 +148,28 @@ def pod_of(server: Values) -> Values:
     return {"securityContext": server["podSecurityContext"], "containers": [container], "volumes": server["volumes"]}
 
 
+def _queue(given: Values, has_concurrency: bool) -> Values:
+    """Without `concurrency.enabled` the chart writes a limit of runs even where the values name none."""
+    most = given.get("maxConcurrentRuns")
+    limit = {} if has_concurrency and most is None else {"max_concurrent_runs": -1 if most is None else most}
+    return {
+        **limit,
+        "dequeue_use_threads": given["dequeueUseThreads"],
+        "dequeue_num_workers": given["dequeueNumWorkers"],
+    }
+
+
+def _concurrency(given: Values) -> Values:
+    pools, runs = given["pools"], given["runs"]
+    return {
+        "pools": {"default_limit": pools["defaultLimit"], "granularity": pools["granularity"]},
+        "runs": {
+            "max_concurrent_runs": runs["maxConcurrentRuns"],
+            "tag_concurrency_limits": runs["tagConcurrencyLimits"],
+        },
+    }
+
+
 def _postgres(given: Values) -> Values:
     return {
         "username": given["postgresqlUsername"],
@@ -116,6 +185,7 @@ def _compute_logs(given: Values) -> Values:
     if given["type"] == "S3ComputeLogManager":
         told = given["config"]["s3ComputeLogManager"]
         config = {"bucket": told["bucket"], "prefix": told["prefix"], "upload_interval": told["uploadInterval"]}
+        config["region"] = told["region"]
         return {
             "module": "dagster_aws.s3.compute_log_manager",
             "class": given["type"],

@@ -55,6 +55,7 @@ class PretendCluster:
         nodes: Sequence[Node] | None = None,
         image_env: Mapping[str, str] | None = None,
         rbac: bool = False,
+        limits_memory: bool = False,
     ):
         self.folder, self.namespace, self.rbac = folder, namespace, rbac
         self.requests: list[Request] = []
@@ -62,6 +63,7 @@ class PretendCluster:
         self.objects = Objects()
         self._events = Events(self.objects)
         self.pods_control = Pods(self.objects, self._events, folder, {**this_machine(), **(image_env or {})})
+        self.pods_control.limits_memory = limits_memory
         self._scheduler = Scheduler(self.objects, self._events, two_nodes() if nodes is None else nodes)
         self._jobs = JobController(self.objects, self._events, self.pods_control)
         self.faults = Faults(self.objects, self._events, self.pods_control, self._scheduler)

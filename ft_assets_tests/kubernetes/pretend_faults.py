@@ -69,6 +69,13 @@ class Faults:
         """The kernel kills the container: 137, OOMKilled."""
         self._pods.kill(self._own(pod), "OOMKilled")
 
+    def run_out_of_memory(self, pod: Object) -> None:
+        """The limit falls to what the container has, so that the kernel kills it. For clusters with real limits."""
+        life = self._pods.life(self._own(pod))
+        assert life and life.memory, "PretendCluster(limits_memory=True) makes limits that can be lowered"
+        for limit in list(life.memory.values()):
+            limit.squeeze()
+
     def evict(self, pod: Object) -> None:
         """The kubelet ends the pod because its node runs out of memory; the pod stays, Failed and Evicted."""
         pod = self._own(pod)

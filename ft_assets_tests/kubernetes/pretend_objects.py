@@ -4,7 +4,7 @@ import copy
 import threading
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 Object = dict[str, Any]
@@ -68,9 +68,9 @@ class Change(NamedTuple):
     object: Object
 
 
-def now() -> str:
-    """The time as the API writes it, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def now(later_seconds: float = 0) -> str:
+    """The time, or a later one, as the API writes it, to the second."""
+    return (datetime.now(UTC) + timedelta(seconds=later_seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def name_of(thing: Object) -> str:

@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ft_assets_tests.kubernetes.pretend_containers import NotReady, PodFolder, expanded, variables
+from ft_assets_tests.kubernetes.pretend_memory import MemoryLimit
 from ft_assets_tests.kubernetes.pretend_objects import Events, Object, Objects, Refused, name_of, now
+from ft_assets_tests.kubernetes.pretend_scheduler import amount
 
 KILLED = 137
 DISRUPTION = "DisruptionTarget"
@@ -26,6 +28,7 @@ class PodLife:
     folder: PodFolder
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     logs: dict[str, threading.Thread] = field(default_factory=dict)
+    memory: dict[str, MemoryLimit] = field(default_factory=dict)  # where limits are real
     stopping: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     killed_for: str | None = None  # what the kubelet says of a container that it or the kernel killed
@@ -56,6 +59,7 @@ class Pods:
     def __init__(self, objects: Objects, events: Events, folder: Path, image_env: Mapping[str, str]):
         self.image_env = dict(image_env)
         self.missing_images: set[str] = set()
+        self.limits_memory = False
         self.kubeconfig: Callable[[str, str], Path] = lambda namespace, account: folder
         self.reachable: Callable[[str], bool] = lambda node: True
         self.started: list[Object] = []
@@ -87,7 +91,7 @@ class Pods:
             grace = pod["spec"]["terminationGracePeriodSeconds"] if grace_seconds is None else grace_seconds
             if "deletionTimestamp" in meta and grace >= meta["deletionGracePeriodSeconds"]:
                 return
-            meta.update(deletionTimestamp=now(), deletionGracePeriodSeconds=grace)
+            meta.update(deletionTimestamp=now(grace), deletionGracePeriodSeconds=grace)  # when it is to be dead
             life = self._lives.get(meta["uid"])
             if life is None and pod["status"]["phase"] == "Pending":
                 pod["status"]["phase"] = "Failed"
@@ -225,6 +229,10 @@ class Pods:
         log = self.log_path(pod, container["name"])
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
+        most = ((container.get("resources") or {}).get("limits") or {}).get("memory")
+        if self.limits_memory and most:
+            limit = MemoryLimit(f"{name_of(pod)}-{container['name']}", int(amount(most)))
+            life.memory[container["name"]], command = limit, limit.starting(command)
         try:
             process = subprocess.Popen(
                 command, env=environ, cwd=folder, start_new_session=True,
@@ -250,6 +258,9 @@ class Pods:
         while not self.reachable(pod["spec"]["nodeName"]) and not self._closed.wait(0.05):
             pass  # nobody hears the kubelet of a lost node
         reason = life.killed_for if life.killed_for and code == KILLED else "Completed" if code == 0 else "Error"
+        if limit := life.memory.pop(status["name"], None):
+            reason = "OOMKilled" if limit.kills() else reason
+            limit.remove()
         with self._objects.lock:
             began = status["state"]["running"]["startedAt"]
             status.update(ready=False, started=False, state={"terminated": _ended(code, reason, began)})

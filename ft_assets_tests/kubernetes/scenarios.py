@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,12 @@ SMALL = {"cpu": "100m", "memory": "256Mi"}
 LINES = {  # specialization -> its compute
     "no-gpu": {"gpus": 0, **SMALL},
     "one-gpu": {"gpus": 1, **SMALL},
+    "four-gpus": {"gpus": 4, **SMALL},
     "eight-gpus": {"gpus": 8, **SMALL},
     "red-nodes": {"gpus": 0, **SMALL, "node_selector": {"team": "red"}},
     "mars": {"gpus": 1, **SMALL, "node_selector": {"zone": "mars"}},
     "greedy": {"gpus": 0, "cpu": "100m", "memory": "20Gi"},
+    "two-gpus": {"gpus": 2, "cpu": "100m", "memory": "6Gi"},
     "no-image": {"gpus": 0, **SMALL, "image": "registry.example.com/nowhere:1"},
 }
 
@@ -143,9 +146,11 @@ class Scenarios:
 
 
 @contextlib.contextmanager
-def scenarios(folder: Path) -> Iterator[Scenarios]:
-    """A cluster with what failing_steps needs, ready to begin runs."""
-    with PretendCluster(folder / "cluster", nodes=nodes()) as cluster:
+def scenarios(
+    folder: Path, make: "Callable[..., AbstractContextManager[PretendCluster]]" = PretendCluster, module: str = MODULE
+) -> Iterator[Scenarios]:
+    """A cluster with what the module's steps need, ready to begin runs."""
+    with make(folder / "cluster", nodes=nodes()) as cluster:
         quota = {"name": "team", "namespace": "ml"}
         cluster.apply({"kind": "ResourceQuota", "metadata": quota, "spec": {"hard": {"requests.memory": "10Gi"}}})
         cluster.faults.missing_images.add("registry.example.com/nowhere:1")
@@ -163,7 +168,7 @@ def scenarios(folder: Path) -> Iterator[Scenarios]:
         (home / "dagster.yaml").write_text(yaml.safe_dump(_instance(shared, environ)))
         own = {"DAGSTER_HOME": str(home), "HOME": str(home), "KUBECONFIG": str(cluster.kubeconfig())}
         worker = subprocess.Popen(
-            [sys.executable, "-m", "ft_assets_tests.kubernetes.run_workers", MODULE],
+            [sys.executable, "-m", "ft_assets_tests.kubernetes.run_workers", module],
             env={**this_machine(), **environ, **own, "DAGSTER_STEP_DELEGATING_EXECUTOR_SLEEP_SECONDS": "0.2"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -7,6 +7,7 @@ import yaml
 
 from ft_assets.settings import PROJECT_ROOT
 from ft_assets_tests.kubernetes.dagster_on_cluster import dagster_on
+from ft_assets_tests.kubernetes.helm_chart import dagster_yaml, values
 from ft_assets_tests.kubernetes.pretend_cluster import PretendCluster
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
@@ -30,7 +31,9 @@ def test_a_run_that_is_cancelled_in_the_ui_ends_both_of_its_pods(tmp_path: Path,
             yaml.safe_dump({**line, "name": "one-gpu", "compute": {"gpus": 1, "cpu": "1", "memory": "1Gi"}})
         )
         launcher = ("ft_assets.defs.run_pods", "RunPods")
-        with dagster_on(cluster, postgres_url, MODULE, environ, launcher_class=launcher) as dagster:
+        # Where runs are resumed, a run worker takes SIGTERM for its own loss and leaves its steps alone.
+        resumed = {"run_monitoring": dagster_yaml(values("values.yaml"))["run_monitoring"]}
+        with dagster_on(cluster, postgres_url, MODULE, environ, launcher_class=launcher, instance=resumed) as dagster:
             run_id = dagster.launch(
                 "__ASSET_JOB", partition="one-gpu", assets=["trained"], tags={"scenario": "ui"}, checks=False
             )

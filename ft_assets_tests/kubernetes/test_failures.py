@@ -2,13 +2,15 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import dagster as dg
 import kubernetes_validate
 import pytest
 
-from ft_assets_tests.kubernetes.scenarios import Scenarios, scenarios
+from ft_assets.cluster.pod_failures import SCARCE_SECONDS
+from ft_assets_tests.kubernetes.scenarios import PATIENCE_SECONDS, Scenarios, scenarios
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 NEVER_STARTED = {  # specialization -> what its failure says
@@ -36,6 +38,27 @@ def test_a_pod_that_never_starts_fails_its_step_with_the_clusters_own_reason(on:
     assert [words for words in NEVER_STARTED[line] if words not in failure] == [], failure
     assert on.jobs(line) == []
     assert on.attempts(line) == [] and len(on.pods(line)) <= 1
+
+
+def test_a_pod_waits_while_other_runs_hold_the_gpus_that_would_do(on: Scenarios) -> None:
+    holding = [f"holds-{number}" for number in range(2)]
+    for scenario in holding:
+        on.begin(scenario, partition="four-gpus")
+        on.training(scenario)
+    on.begin("waits", partition="four-gpus")
+    on.cluster.wait_for(lambda: on.run("waits"), PATIENCE_SECONDS)
+    on.cluster.wait_for(lambda: any("waits for a GPU" in said for said in on.told("waits")), PATIENCE_SECONDS)
+    time.sleep(SCARCE_SECONDS + 5)  # what nobody frees fails by then
+    run = on.run("waits")
+    assert run and not run.is_finished
+    for scenario in holding:
+        on.go(scenario)
+        assert on.end(scenario) == "SUCCESS"
+    on.training("waits")
+    on.go("waits")
+    assert on.end("waits") == "SUCCESS"
+    (said,) = [said for said in on.told("waits") if "waits for a GPU" in said]
+    assert on.pods("holds-0")[0]["metadata"]["name"] in said
 
 
 @pytest.mark.parametrize("fault", ["evict", "preempt"])

@@ -4,13 +4,14 @@ import dagster as dg
 import pytest
 import yaml
 from dagster._config import process_config, resolve_to_config_type
-from dagster._core.instance.config import dagster_instance_config_schema
+from dagster._core.errors import DagsterInvalidConfigError
+from dagster._core.instance.config import dagster_instance_config_schema, validate_concurrency_config
 from dagster_k8s import K8sRunLauncher
 
 from ft_assets.defs.run_pods import RunPods
 from ft_assets.settings import PROJECT_ROOT
-from ft_assets_tests.kubernetes.helm_chart import dagster_yaml, launcher, pod_of, servers, values
-from ft_assets_tests.kubernetes.manifest_files import named
+from ft_assets_tests.kubernetes.helm_chart import dagster_yaml, launcher, pod_of, servers, unknown_keys, values
+from ft_assets_tests.kubernetes.manifest_files import K8S, documents, named
 from ft_assets_tests.kubernetes.pod_security import violations
 
 FILES = [("values.yaml",), ("values.yaml", "values-s3.yaml"), ("values.yaml", "values-kueue.yaml")]
@@ -32,6 +33,28 @@ def test_dagster_takes_the_instance_that_the_chart_writes(files: tuple[str, ...]
 
 
 @given
+def test_the_charts_schema_knows_every_key(files: tuple[str, ...]) -> None:
+    assert unknown_keys(values(*files)) == []
+
+
+def test_a_key_that_the_chart_does_not_know_is_found() -> None:
+    found = values("values.yaml")
+    found["dagsterDaemon"] = {**found["dagsterDaemon"], "replicaCount": 1}
+    assert unknown_keys(found) == ["dagsterDaemon.replicaCount"]
+
+
+@given
+def test_the_limits_of_runs_and_pools_stand_where_dagster_takes_them_beside_what_the_chart_writes(
+    files: tuple[str, ...],
+) -> None:
+    found = values(*files)
+    validate_concurrency_config(dagster_yaml(found))
+    limits = {"concurrency": dagster_yaml(found)["concurrency"]}
+    with pytest.raises(DagsterInvalidConfigError, match="max_concurrent_runs"):
+        validate_concurrency_config(dagster_yaml({**found, "concurrency": None, "additionalInstanceConfig": limits}))
+
+
+@given
 def test_the_run_launcher_takes_its_config_and_is_ours(files: tuple[str, ...]) -> None:
     found = launcher(values(*files))
     assert (found["module"], found["class"]) == (RunPods.__module__, RunPods.__name__)
@@ -45,7 +68,15 @@ def test_compute_logs_on_s3_take_their_config() -> None:
     assert (found["module"], found["class"]) == (manager.__module__, manager.__name__)
     processed = process_config(resolve_to_config_type(manager.config_type()), found["config"])
     assert processed.success, [error.message for error in processed.errors or []]
-    assert found["config"]["upload_interval"], "without it a pod that is killed leaves no output"
+
+
+def test_logs_on_s3_are_written_often_and_to_the_region_and_the_bucket_of_the_lake() -> None:
+    found = dagster_yaml(values("values.yaml", "values-s3.yaml"))["compute_logs"]["config"]
+    (settings,) = documents(K8S / "overlays/s3/settings.yaml")
+    lake, region = (settings["data"][name] for name in ("FT_ASSETS_LAKE", "AWS_REGION"))
+    assert lake.startswith(f"s3://{found['bucket']}/")
+    assert found["region"] == region
+    assert 0 < found["upload_interval"] <= 60, "without it a pod that is killed leaves no output"
 
 
 @pytest.mark.slow
@@ -91,6 +122,10 @@ def test_the_charts_pods_keep_to_the_restricted_level_and_carry_the_label_of_the
         assert server["securityContext"]["readOnlyRootFilesystem"] is True
         assert server["labels"]["ft-assets/stores"] == "true"
         assert {"cpu", "memory"} <= set(server["resources"]["requests"])
+        if name != "user-deployments":  # the chart gives the others containers that wait; the quota asks them too
+            waiting = server["initContainerResources"]
+            assert {"cpu", "memory"} <= set(waiting["requests"])
+            assert "memory" in waiting["limits"]
         assert server["envConfigMaps"] == [{"name": "ft-assets-settings"}]
 
 

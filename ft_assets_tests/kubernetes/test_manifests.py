@@ -124,10 +124,17 @@ def test_no_secret_is_in_the_repository_or_in_an_environment() -> None:
 
 
 def test_only_pods_that_call_the_api_have_a_token() -> None:
-    for account in of_kind("ServiceAccount"):
-        assert account["automountServiceAccountToken"] is False, account["metadata"]["name"]
+    mounted = {a["metadata"]["name"] for a in of_kind("ServiceAccount") if a.get("automountServiceAccountToken", True)}
+    assert mounted == {"dagster"}, "the chart's daemon does not ask for the token that it needs"
     for name, spec in pods(resources()):
         assert spec["automountServiceAccountToken"] is False, name
+
+
+def test_no_service_of_the_namespace_adds_variables_to_a_pod() -> None:
+    for name, spec in pods(resources()):
+        assert spec["enableServiceLinks"] is False, (
+            f"{name}: MLFLOW_PORT=tcp://... is what `mlflow server` reads as a port"
+        )
 
 
 def test_a_training_waits_behind_serving_and_pushes_nobody_off_a_node() -> None:

@@ -1,6 +1,8 @@
 """The pretend cluster breaks as real ones do."""
 
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from kubernetes.client import ApiException
@@ -17,6 +19,7 @@ from ft_assets_tests.kubernetes.job_client import (
     working,
 )
 from ft_assets_tests.kubernetes.pretend_cluster import PretendCluster
+from ft_assets_tests.kubernetes.pretend_memory import can_limit_memory
 
 pytestmark = pytest.mark.service
 
@@ -138,3 +141,15 @@ def test_the_api_can_be_slow_fail_hang_up_and_lose_an_answer(cluster: PretendClu
     with pytest.raises(ApiException) as taken:
         client.start("twice")
     assert taken.value.status == 409, "the request that seemed to fail had been done"
+
+
+@pytest.mark.skipif(not can_limit_memory(), reason="cgroups of version 1 cannot be made here")
+def test_a_container_that_takes_more_memory_than_its_limit_is_killed_by_the_kernel(tmp_path: Path) -> None:
+    takes = f"exec {sys.executable} -c 'import time; had = bytearray(80_000_000); time.sleep(60)'"
+    with PretendCluster(tmp_path / "cluster", limits_memory=True) as cluster:
+        client = Client(cluster.kubeconfig())
+        client.start("hungry", takes, container={"resources": {"limits": {"memory": "64Mi"}}})
+        cluster.wait_for(lambda: client.end("hungry"))
+        pod = pod_of(cluster, "hungry")
+    ended = pod["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137)

@@ -71,7 +71,7 @@ def submitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitted]:
             here,
             launcher=on_this_machine(ours["config"]),
             launcher_class=(ours["module"], ours["class"]),
-            instance={"storage": {"postgres": storage}},
+            instance={"storage": {"postgres": storage}, "run_monitoring": dagster_yaml(found)["run_monitoring"]},
         ) as dagster:
             run_id = dagster.launch(
                 "__ASSET_JOB", partition=LINE, assets=["trained", "counted"], tags={"scenario": "run"}
