@@ -113,11 +113,11 @@ class Lake:
 
     def exists(self, table: str) -> bool:
         """Whether the table was ever written."""
-        return self.tables.open(table) is not None
+        return self.tables.seen(table) is not None
 
     def version(self, table: str) -> int | None:
         """The latest version of the table, from 0 on; None when it was never written."""
-        delta = self.tables.open(table)
+        delta = self.tables.seen(table)
         return None if delta is None else delta.version()
 
     def scan(self, table: str, where: Partitions | None = None) -> "pl.LazyFrame":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ft_assets.errors import BadInput, MissingInput, WriteConflict
 from ft_assets.lake_folders import Folders
+from ft_assets.lake_seen_tables import SeenTables
 from ft_assets.lake_table_files import write_files
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class DeltaTables:
         self.key = key
         self.uri = folders.uri(key)
         self.storage_options = storage_options
+        self._seen = SeenTables(self.open, self._path)
 
     def open(self, table: str) -> "DeltaTable | None":
         """The table at its latest version, or None when it was never written."""
@@ -45,11 +47,15 @@ class DeltaTables:
         except TableNotFoundError:  # DeltaTable.is_deltatable would hold the GIL during its request
             return None
 
+    def seen(self, table: str) -> "DeltaTable | None":
+        """As `open`, to look at and never to commit with."""
+        return self.open(table) if self.storage_options is not None else self._seen.latest(table)
+
     def scan(self, table: str, where: Partitions | None) -> "pl.LazyFrame":
         """The rows of the partitions in `where` (None: all), lazily, at the version that is the latest now."""
         import polars as pl
 
-        delta = self.open(table)
+        delta = self.seen(table)
         if delta is None:
             raise MissingInput(
                 f"The table {table} does not exist in {self.uri}. Materialize the asset {table} first; "
@@ -68,8 +74,7 @@ class DeltaTables:
             raise BadInput(f"replace of {table} names no partitions: {dict(where)!r}. Name the ones to replace.")
         named = _checked(where, list(where), table)
         _refuse_rows_outside(table, frame, named)
-        delta = self.open(table)
-        fitted = _fitted(table, frame, delta, list(named))
+        fitted = _fitted(table, frame, self.seen(table), list(named))
         added = write_files(self.folders, f"{self.key}/{table}", fitted, list(named))
         replaced: set[str] | None = None
         conflicts = 0
@@ -95,7 +100,7 @@ class DeltaTables:
         """A digest of the data files behind the partitions in `where`; "" when the table does not exist."""
         import polars as pl
 
-        delta = self.open(table)
+        delta = self.seen(table)
         if delta is None:
             return ""
         files = pl.DataFrame(delta.get_add_actions(flatten=True))
@@ -107,7 +112,7 @@ class DeltaTables:
         """The fingerprint of each partition that holds files, by its value, for a table with one partition column."""
         import polars as pl
 
-        delta = self.open(table)
+        delta = self.seen(table)
         if delta is None:
             return {}
         (column,) = delta.metadata().partition_columns

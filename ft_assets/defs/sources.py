@@ -39,14 +39,39 @@ def raw_interactions(
     keep_what_is_loaded()
     days = list(context.partition_keys)
     sizes = {day: sum(file.size for file in lake.landing_files(day)) for day in days}
+    known = KnownInteractions(lake)
     for batch in in_batches(days, sizes, BATCH_BYTES):
         forgotten = forgotten_users(state, SETTINGS.split_key)  # asked anew: a run takes hours
-        for day, report in ingest_batch(lake, batch, forgotten).items():
+        for day, report in ingest_batch(lake, batch, forgotten, known).items():
             context.add_asset_metadata(report, asset_key=context.asset_key, partition_key=day)
     return dg.MaterializeResult()
 
 
-def ingest_batch(lake: Lake, days: list[str], forgotten: ForgottenUsers | None = None) -> dict[str, dict[str, object]]:
+class KnownInteractions:
+    """Which day holds an answer: read once for many batches, as long as nobody else writes the table meanwhile."""
+
+    def __init__(self, lake: Lake):
+        self._lake = lake
+        self._version: int | None = None
+        self._rows = pl.DataFrame(schema={"interaction_id": pl.String, "day": pl.String})
+
+    def of_other_days(self, days: list[str]) -> pl.DataFrame:
+        """interaction_id and day of every answer that other days hold."""
+        version = self._lake.version("raw_interactions")
+        if version is not None and version != self._version:
+            self._rows = self._lake.scan("raw_interactions").select("interaction_id", "day").collect()
+            self._version = version
+        return self._rows.filter(~pl.col("day").is_in(days))
+
+    def replaced(self, known: pl.DataFrame, version: int) -> None:
+        """Takes what is known after a commit to the table that made this version."""
+        if version == (0 if self._version is None else self._version + 1):  # else somebody else wrote as well
+            self._rows, self._version = known, version
+
+
+def ingest_batch(
+    lake: Lake, days: list[str], forgotten: ForgottenUsers | None = None, earlier: KnownInteractions | None = None
+) -> dict[str, dict[str, object]]:
     """Reads these days' landing files into the tables, whole days in one commit each; the report of each day."""
     from ft_assets.ingest.checked_schema import FEEDBACK, RAW_INTERACTIONS
     from ft_assets.ingest.landing import ingest_day
@@ -54,7 +79,8 @@ def ingest_batch(lake: Lake, days: list[str], forgotten: ForgottenUsers | None =
 
     rules = read_rules(SETTINGS.rules, "ingest", IngestRules)
     stamps = {day: lake.landing_stamp(day) for day in days}  # before reading: what changes meanwhile is read again
-    known, ingested = known_interactions(lake, days), {}
+    earlier = earlier or KnownInteractions(lake)
+    known, ingested = earlier.of_other_days(days), {}
     for day in days:
         ingested[day] = ingest_day(lake, day, known, rules, forgotten)
         known = pl.concat([known, ingested[day].rows.select("interaction_id", "day")])
@@ -64,17 +90,10 @@ def ingest_batch(lake: Lake, days: list[str], forgotten: ForgottenUsers | None =
     replace_rejections(lake, "ingest", pl.DataFrame(problems, schema=REJECTION_SCHEMA), days)
     if feedback.height or lake.exists("feedback"):
         lake.replace("feedback", feedback, {"day": days})
-    lake.replace("raw_interactions", rows, {"day": days})
+    earlier.replaced(known, lake.replace("raw_interactions", rows, {"day": days}))
     return {
         day: table_metadata(rows, each.rows.height)
         | {name: each.counts[name] for name in (RECORDS, EXPANDED, "files", "feedback", "rejected", "rejected_by_rule")}
         | {"unread_fields": each.counts["unread_fields"], LANDING_STAMP: stamps[day]}
         for day, each in ingested.items()
     }
-
-
-def known_interactions(lake: Lake, days: list[str]) -> pl.DataFrame:
-    """interaction_id and day of every answer that other days hold."""
-    if not lake.exists("raw_interactions"):
-        return pl.DataFrame(schema={"interaction_id": pl.String, "day": pl.String})
-    return lake.scan("raw_interactions").select("interaction_id", "day").filter(~pl.col("day").is_in(days)).collect()

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -18,35 +19,7 @@ _PARTS: dict[str, dict[str, Any]] = {
 }
 
 
-class Turns:
-    """A column of lists of turns as flat columns of all of them: lists and tuples by the thousand burden the collector.
-
-    `+=` puts more rows below, each a list of (role, content, tool_calls) or None.
-    """
-
-    def __init__(self) -> None:
-        self.ends: list[int] = []  # of each row in the flat columns
-        self.parts: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    def __iadd__(self, more: "Sequence[Any] | Turns") -> "Turns":
-        start = len(self.parts[0])
-        if isinstance(more, Turns):
-            for part, below in zip(self.parts, more.parts, strict=True):
-                part += below
-            self.ends += [start + end for end in more.ends]
-            return self
-        for turns in more:
-            for turn in turns or ():
-                for part, value in zip(self.parts, turn, strict=True):
-                    part.append(value)
-            self.ends.append(len(self.parts[0]))
-        return self
-
-
-Columns = dict[str, Any]  # of each a list, or Turns; all of one length
+Columns = dict[str, Any]  # of each a list or a Series; all of one length
 
 
 def interaction_frame(rows: Sequence[Mapping[str, Any]], day: str, file: str) -> pl.DataFrame:
@@ -61,7 +34,7 @@ def columns_of_rows(rows: Sequence[Mapping[str, Any]]) -> Columns:
 
 
 def frame_of_columns(columns: Columns, height: int, day: str, file: str) -> pl.DataFrame:
-    """As `interaction_frame`, from a list of `height` values for each column; a column that is not there is null."""
+    """As `interaction_frame`, from `height` values for each column; a column that is not there is null."""
     return _frame(columns, height, RAW_COLUMNS, day, file).with_columns(
         pl.col("reasoning_mode").fill_null("standard"), pl.col("source").fill_null(file.split(".")[0] or file)
     )
@@ -80,8 +53,8 @@ def _frame(columns: Columns, height: int, dtypes: Mapping[str, Any], day: str, f
         values = columns.get(name)
         if name in constant:
             filled.append(pl.repeat(constant[name], height, dtype=pl.String, eager=True).alias(name))
-        elif isinstance(values, Turns):
-            filled.append(_lists_of(name, [0, *values.ends], _structs(name, values.parts), dtype))
+        elif isinstance(values, pl.Series):
+            filled.append(values.alias(name))
         elif isinstance(dtype, pl.List):
             filled.append(_lists(name, values or [None] * height, dtype))
         elif values is None:
@@ -104,10 +77,11 @@ def _lists(name: str, values: list[list[Any] | None], dtype: pl.List) -> pl.Seri
         return pl.Series(name, [[]], dtype).new_from_index(0, len(values))
     ends = accumulate((len(value) if value else 0 for value in values), initial=0)
     flat = pl.Series(name, items, pl.String) if name not in _PARTS else _structs(name, zip(*items, strict=True))
-    return _lists_of(name, list(ends), flat, dtype)
+    return lists_of(name, list(ends), flat, dtype)
 
 
-def _lists_of(name: str, offsets: list[int], flat: pl.Series, dtype: pl.List) -> pl.Series:
+def lists_of(name: str, offsets: Sequence[int] | np.ndarray, flat: pl.Series, dtype: pl.List) -> pl.Series:
+    """A column of lists from a flat one of their items; `offsets` say where each begins and the last ends."""
     values = flat.to_arrow(compat_level=pl.CompatLevel.newest())  # newest: without a copy of the texts
     return pl.Series(name, pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values), dtype)
 

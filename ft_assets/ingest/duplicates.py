@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
+import numpy as np
 import polars as pl
 
 Problem = tuple[str, int, str, str]  # file, line, rule, reason
@@ -33,7 +34,9 @@ def without_known(rows: pl.DataFrame, known: KnownIds, day: str) -> tuple[pl.Dat
         (file, line, "duplicate_interaction", f"the same interaction id stands at {first}:{first_line} of this day")
         for file, line, first, first_line in places
     ]
-    return rows[kept["row"].sort()], problems
+    is_kept = np.zeros(rows.height, bool)
+    is_kept[kept["row"].to_numpy()] = True
+    return rows.filter(is_kept), problems  # a tenth of the price of picking rows from pieces by their numbers
 
 
 def without_repeats(feedback: pl.DataFrame) -> tuple[pl.DataFrame, list[Problem]]:

@@ -3,21 +3,19 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import polars as pl
 
-from ft_assets.ingest.files import read_values
+from ft_assets.ingest.columns import feedback_frame, interaction_frame
+from ft_assets.ingest.files import read_items, read_values
 from ft_assets.ingest.json_files import decode
-from ft_assets.ingest.parse import Parsed, parse, task_named_by
-from ft_assets.ingest.plain_records import PlainRecords
+from ft_assets.ingest.parse import Parsed, Row, parse, task_named_by
+from ft_assets.ingest.plain_lines import PlainLines, plain_lines
 from ft_assets.ingest.rules import IngestRules
-from ft_assets.ingest.slice_rows import SliceRows
 from ft_assets.ingest.typed_values import MAX_DEPTH, Unreadable
 from ft_assets.ingest.values import Damage, Value
 
-RECORDS_PER_BATCH = 250  # few enough that a decoded record is still in the processor's cache when it is read
-ROWS_PER_FRAME = 5000  # as many as make the fixed cost of a frame small
+ROWS_PER_FRAME = 5000  # of records that are read one by one: as many as make the fixed cost of a frame small
 # Not the mark of a source that writes garbage: a write that was cut off, or a file that is no file of records at all.
 _NOT_BROKEN = frozenset(["torn_last_line", "damaged_gzip", "empty_file", "unknown_file_type", "file_too_large"])
 
@@ -39,60 +37,71 @@ class FileRows:
     unread: Counter[str] = field(default_factory=Counter)
 
 
+class _Rows:
+    """Rows of single records that wait to become a frame."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.feedback: list[Row] = []
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.feedback)
+
+    def add(self, part: Parsed, number: int) -> None:
+        """The rows of this record, which stands in this line."""
+        rows = self.feedback if part.format == "feedback" else self.rows
+        about = {"source_line": number, "format": part.format, "task_from_file": part.task_type_from_file}
+        rows += [row | about for row in part.rows]
+
+    def move_to(self, result: FileRows, day: str, file: str, plain: pl.DataFrame | None = None) -> None:
+        """Into frames of the result, by line; `plain` are rows of other lines."""
+        frames = [] if plain is None else [plain]
+        if self.rows:
+            more = {name: pl.Series([row[name] for row in self.rows]) for name in ("format", "task_from_file")}
+            frames.append(interaction_frame(self.rows, day, file).with_columns(**more))
+        if frames:
+            result.rows.append(pl.concat(frames).sort("source_line", maintain_order=True) if frames[1:] else frames[0])
+        if self.feedback:
+            result.feedback.append(feedback_frame(self.feedback, day, file))
+        self.rows, self.feedback = [], []
+
+
 def read_file(day: str, name: str, content: bytes, rules: IngestRules) -> FileRows:
     """Every record of a landing file as rows or rejections, in the file's order.
 
     Where more of its records are broken than `rules` allow, nothing of it is used and each record is a rejection
     `file_too_broken`: half a file of a source that writes garbage is not a sample of it.
     """
-    result = FileRows()
-    unread: Counter[tuple[str, ...]] = Counter()
+    result, alone = FileRows(), _Rows()
     task = task_named_by(name)
-    values = read_values(name, content)
-    waiting = SliceRows()
-    while batch := list(islice(values, RECORDS_PER_BATCH)):
-        _read_batch(batch, task, waiting, result, unread)
-        if len(waiting) >= ROWS_PER_FRAME:
-            waiting = _framed(waiting, result, day, name)
+    for item in read_items(name, content, lambda body: plain_lines(body, day, name, task)):
+        if isinstance(item, PlainLines):
+            _add_plain(item, task, alone, result, day, name)
+        else:
+            _read_alone(item, task, alone, result)
+        if len(alone) >= ROWS_PER_FRAME:
+            alone.move_to(result, day, name)
     if rules.too_broken(result.broken, result.records):
         return _refused(name, content, result, rules)
-    _framed(waiting, result, day, name)
-    for keys, records in unread.items():
-        result.unread.update(dict.fromkeys(keys, records))
+    alone.move_to(result, day, name)
     return result
 
 
-def _framed(waiting: SliceRows, result: FileRows, day: str, name: str) -> SliceRows:
-    """Moves what waits into the result's frames; an empty slice to go on with."""
-    result.rows += waiting.interactions(day, name)
-    result.feedback += waiting.feedback(day, name)
-    return SliceRows()
+def _add_plain(lines: PlainLines, task: str | None, alone: _Rows, result: FileRows, day: str, name: str) -> None:
+    result.records += lines.rows.height
+    for keys, records in lines.unread.items():
+        result.unread.update(dict.fromkeys(keys, records))
+    for item in lines.others:
+        _read_alone(item, task, alone, result)
+    alone.move_to(result, day, name, lines.rows)
 
 
-def _read_batch(
-    batch: list[Value | Damage], task: str | None, rows: SliceRows, result: FileRows, unread: Counter[tuple[str, ...]]
-) -> None:
-    """Plain records together, column by column; every other one alone, by `parse`."""
-    result.records += len(batch)
-    plain = PlainRecords(task)
-    taken = [isinstance(item, Value) and plain.take(item) for item in batch]
-    first, position = rows.wait_for(plain), -1
-    for item, is_taken in zip(batch, taken, strict=True):
-        position += is_taken
-        if isinstance(item, Damage):
-            result.rejections.append(item)
-            result.broken += item.rule not in _NOT_BROKEN
-        elif is_taken and position not in plain.odd:
-            plan = plain.plans[position]
-            unread[plan.unread] += 1
-            rows.add_plain(first + position, item.number, plan.format, plain.named_by_file[position])
-        else:
-            _read_alone(item, task, rows, result, unread)
-
-
-def _read_alone(
-    item: Value, task: str | None, rows: SliceRows, result: FileRows, unread: Counter[tuple[str, ...]]
-) -> None:
+def _read_alone(item: Value | Damage, task: str | None, rows: _Rows, result: FileRows) -> None:
+    result.records += 1
+    if isinstance(item, Damage):
+        result.rejections.append(item)
+        result.broken += item.rule not in _NOT_BROKEN
+        return
     result.expanded -= 1
     for part in _parts(item, task):
         if isinstance(part, Unreadable):
@@ -100,7 +109,7 @@ def _read_alone(
             result.expanded += 1
         else:
             rows.add(part, item.number)
-            unread[part.unread] += 1
+            result.unread.update(part.unread)
             result.expanded += len(part.rows)
 
 

@@ -2,32 +2,35 @@
 
 import json
 import re
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import orjson
 
 from ft_assets.ingest.values import Damage, Value
 
+_FIRST_LINE = re.compile(rb"\s*[^\n]*")  # that is not blank
+T = TypeVar("T")
 
-def json_values(body: bytes, is_document: bool) -> Iterator[Value | Damage]:
-    """Every record of a JSON file. `is_document` says what the file's name promises.
+
+def json_values(
+    body: bytes, is_document: bool, read_lines: Callable[[bytes], Iterator[T]]
+) -> Iterator[T] | Iterator[Value | Damage]:
+    """Every record of a JSON file. `is_document` says what the file's name promises; `read_lines` reads one of lines.
 
     A `.json` file that holds lines and a `.jsonl` file that holds one indented document are read as what they are: only
     one of the readings is possible.
     """
     if is_document:
         document = decode(1, body)
-        if isinstance(document, Damage) and _holds_lines(body):
-            return _lines(body)
-        return _records(document)
-    lines = _lines(body)
-    first = next(lines, None)
-    if isinstance(first, Damage) and first.rule in ("not_json", "torn_last_line"):
+        return read_lines(body) if isinstance(document, Damage) and _holds_lines(body) else _records(document)
+    line = _FIRST_LINE.match(body)
+    first = decode_line(1, line[0].strip()) if line else None
+    if isinstance(first, Damage) and first.rule == "not_json":
         document = decode(1, body)
         if isinstance(document, Value):
             return _records(document)
-    return lines if first is None else chain([first], lines)
+    return read_lines(body)
 
 
 def decode(number: int, text: bytes) -> Value | Damage:
@@ -62,35 +65,31 @@ def _records(document: Value | Damage) -> Iterator[Value | Damage]:
         yield Value(number, record, source_kind)
 
 
-def _lines(body: bytes) -> Iterator[Value | Damage]:
+def decoded_lines(body: bytes) -> Iterator[Value | Damage]:
     """One item per line that is not blank. Lines end at LF alone: U+2028 may stand inside a JSON text."""
     start, number, size = 0, 0, len(body)
     while start < size:
         number += 1
         end = body.find(b"\n", start)
-        if end < 0:
-            break
-        line = body[start:end].strip()
-        start = end + 1
+        line = body[start : end if end >= 0 else size].strip()
+        start = end + 1 if end >= 0 else size
         if line:
-            yield _decode_line(number, line)
-    torn = body[start:].strip()
-    if not torn:
-        return
-    item = _decode_line(number, torn)
-    if isinstance(item, Damage) and item.rule in ("not_json", "not_utf8"):
-        reason = "the last line has no line end and is not whole JSON: the write was cut off; land the file again"
-        item = Damage(number, "torn_last_line", reason)
-    yield item
+            yield decode_line(number, line, is_cut=end < 0)
 
 
-def _decode_line(number: int, line: bytes) -> Value | Damage:
-    """As `decode`, at a third of its cost; numbers above 64 bits come rounded, hence the line beside them."""
+def decode_line(number: int, line: bytes, is_cut: bool = False) -> Value | Damage:
+    """As `decode`, at a third of its cost; numbers above 64 bits come rounded, hence the line beside them.
+
+    `is_cut`: it is the last line and has no line end, so that a half record means a write that was cut off.
+    """
     try:
-        value = orjson.loads(line)
+        return Value(number, orjson.loads(line), None, line)
     except ValueError:  # it also refuses NaN, half a surrogate pair and 1e999, which are to be rejected by field
-        return decode(number, line)
-    return Value(number, value, None, line)
+        item = decode(number, line)
+    if is_cut and isinstance(item, Damage) and item.rule in ("not_json", "not_utf8"):
+        reason = "the last line has no line end and is not whole JSON: the write was cut off; land the file again"
+        return Damage(number, "torn_last_line", reason)
+    return item
 
 
 def _holds_lines(body: bytes) -> bool:

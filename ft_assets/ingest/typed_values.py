@@ -6,11 +6,10 @@ with the field's name, because a wrong guess here would silently let bad answers
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 from ft_assets.ingest.field_names import CANONICAL
 from ft_assets.records import canonical_reasoning_mode, canonical_role
@@ -21,9 +20,7 @@ Score = tuple[str, float]  # a judge's criterion and its score, 0..1
 MAX_DEPTH = 64  # the deepest known format needs 8; deeper would exhaust the stack further down
 _LARGEST_INTEGER = 2**63 - 1
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,39}")
-_LONGEST_NAME = 256
-_TEXT_OR_NONE = frozenset([str, type(None)])
-_NUMBER_OR_NONE = frozenset([int, float, type(None)])  # bool is a type of its own here
+LONGEST_NAME = 256
 _NUMBERS = (int, float)  # made once: a union would be made anew for each value
 _MILLISECONDS_FROM = 1e11  # as seconds that is the year 5138, as milliseconds 1973
 _VERDICTS = {"accept": "accept", "accepted": "accept", "approved": "accept", "reject": "reject", "rejected": "reject"}
@@ -79,20 +76,9 @@ def short_text(field: str, value: object) -> str | None:
     if type(value) is int and abs(value) <= _LARGEST_INTEGER:
         return str(value)
     name = text(field, value).strip()
-    if len(name) > _LONGEST_NAME:  # a prompt under the key `task`, for example
-        raise bad(field, value, f"a name of at most {_LONGEST_NAME} characters")
+    if len(name) > LONGEST_NAME:  # a prompt under the key `task`, for example
+        raise bad(field, value, f"a name of at most {LONGEST_NAME} characters")
     return name or None
-
-
-def plain_names(values: Sequence[Any]) -> list[str | None] | None:
-    """What `short_text` gives for each value, None for None; no list where one is not plainly a name in ASCII."""
-    if not _TEXT_OR_NONE.issuperset(map(type, values)):
-        return None
-    names: list[str | None] = [value and value.strip() for value in values]
-    given = list(filter(None, names))
-    if not "".join(given).isascii() or max(map(len, given), default=0) > _LONGEST_NAME:
-        return None
-    return [name or None for name in names]
 
 
 def long_text(field: str, value: object) -> str | None:
@@ -150,15 +136,6 @@ class Number:
         if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not self.low <= value <= self.high:
             raise bad(field, value, f"a number from {self.low:g} to {self.high:g}")
         return float(value)
-
-    def plain(self, values: Sequence[Any]) -> list[float | None] | None:
-        """What reading gives for each value, None for None; no list where one cannot be read. None may be NaN."""
-        if not _NUMBER_OR_NONE.issuperset(map(type, values)):
-            return None
-        given = [value for value in values if value is not None]
-        if given and not (self.low <= min(given) and max(given) <= self.high):
-            return None
-        return [None if value is None else float(value) for value in values]
 
 
 def count(field: str, value: object) -> int:

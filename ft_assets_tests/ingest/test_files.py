@@ -29,7 +29,7 @@ def damages(name: str, content: bytes) -> list[tuple[int, str]]:
         ("rows.json", json.dumps(ROWS, indent=2).encode()),
         ("rows.json", json.dumps({"examples": ROWS}, indent=1).encode()),
         ("rows.jsonl.gz", gzip.compress(LINES, mtime=0)),
-        ("rows.json.gz", gzip.compress(json.dumps(ROWS).encode())),
+        ("rows.json.gz", gzip.compress(json.dumps(ROWS).encode(), mtime=0)),
         ("rows.json", LINES),  # many tools write lines under this name
         ("rows.jsonl", json.dumps(ROWS, indent=2).encode()),  # and a document under that one
         ("windows.jsonl", b"\xef\xbb\xbf" + LINES.replace(b"\n", b"\r\n")),

@@ -58,7 +58,7 @@ def as_lines(*rows: dict[str, Any]) -> bytes:
     [
         ("rows.csv", as_csv(*RECORDS)),
         ("ROWS.CSV", b"\xef\xbb\xbf" + as_csv(*RECORDS)),
-        ("rows.csv.gz", gzip.compress(as_csv(*RECORDS))),
+        ("rows.csv.gz", gzip.compress(as_csv(*RECORDS), mtime=0)),
         ("rows.parquet", as_parquet(*RECORDS)),
         ("rows.parquet.gz", gzip.compress(as_parquet(*RECORDS))),
     ],
