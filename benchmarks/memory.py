@@ -1,11 +1,12 @@
 """What a training needs in memory, estimated and measured: a table of both, and what their ratio is.
 
-    python benchmarks/memory.py [--methods lora,full --lengths 512,1024 --layers 12 --hidden 640]
+    python benchmarks/memory.py [--objectives sft,dpo,kto --methods lora,full --lengths 512,1024 --layers 12]
 
 Each line is a process of its own: a Llama shape with random weights (60 M parameters unless told otherwise), the
-trainer that `lora_checkpoint` uses, full packed rows of random tokens of which half are learned, on this machine's CPU.
-Measured is the peak of resident memory during training less resident memory after loading: VmHWM of /proc/self/status,
-reset through /proc/self/clear_refs, so Linux only.
+trainer that `lora_checkpoint` uses, full rows of random tokens of which half are learned (packed ones for SFT, pairs
+for DPO, answers with a thumb for KTO), on this machine's CPU. Measured is the peak of resident memory less resident
+memory after loading, while a preference's reference answers and while it trains: VmHWM of /proc/self/status, reset
+through /proc/self/clear_refs, so Linux only.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import import_module
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +32,9 @@ from ft_assets.training.intervals import Intervals
 from ft_assets.training.memory import MemoryQuestion, estimate_memory
 from ft_assets.training.model_shape import model_shape
 from ft_assets.training.recipe import Recipe
-from ft_assets.training.sft import sft_trainer
+from ft_assets.training.recipe_ranges import Objective
 from ft_assets.training.stage import StageSetup
+from ft_assets.training.train import TRAINERS
 from ft_assets.training.trainable_model import adapter_config, trainable_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +47,7 @@ MIB = 2**20
 class Case:
     """One training to measure."""
 
+    objective: Objective = "sft"
     method: str = "lora"
     max_length: int = 512
     micro_batch: int = 1
@@ -76,6 +81,7 @@ class Case:
         return Recipe.model_validate(
             {
                 **knobs,
+                "approach": self.objective,
                 "method": self.method,
                 "max_length": self.max_length,
                 "per_device_train_batch_size": self.micro_batch,
@@ -92,6 +98,10 @@ class Case:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--one", help="measure this case in this process, as JSON, and print the result as JSON")
+    parser.add_argument("--objectives", default="sft", help="which of sft, dpo, kto")
+    parser.add_argument(
+        "--micro-batches", default="1", help="rows of a forward: pairs, or answers of which KTO wants 2"
+    )
     parser.add_argument("--methods", default="lora,full", help="which of lora, qlora, full")
     parser.add_argument("--lengths", default="512,1024")
     parser.add_argument("--dropout", type=float, default=0.0)
@@ -101,11 +111,12 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(Case(**json.loads(arguments.one)))))
         return
-    print("method  length  checkpointing  estimated MiB  measured MiB  measured/estimated")
+    print("objective method  rows length  checkpointing  estimated MiB  measured MiB  measured/estimated")
     for case in _cases(arguments):
         found = measured_apart(case)
         print(  # each line as soon as it is known
-            f"{case.method:7} {case.max_length:6} {case.gradient_checkpointing!s:>14} {found['estimated'] / MIB:14.0f} "
+            f"{case.objective:9} {case.method:7} {case.micro_batch:4} {case.max_length:6} "
+            f"{case.gradient_checkpointing!s:>14} {found['estimated'] / MIB:14.0f} "
             f"{found['measured'] / MIB:13.0f} {found['measured'] / found['estimated']:10.2f}",
             flush=True,
         )
@@ -113,10 +124,9 @@ def main() -> None:
 
 def _cases(arguments: argparse.Namespace) -> Iterator[Case]:
     sizes = {key: getattr(arguments, key) for key in ("hidden", "layers", "intermediate", "heads", "kv_heads", "vocab")}
-    for method in arguments.methods.split(","):
-        for length in map(int, arguments.lengths.split(",")):
-            for checkpointing in (False, True):
-                yield Case(method, length, 1, checkpointing, arguments.dropout, **sizes)
+    asked = (arguments.objectives.split(","), arguments.methods.split(","), arguments.micro_batches.split(","))
+    for objective, method, rows, length, checkpointing in product(*asked, arguments.lengths.split(","), (False, True)):
+        yield Case(objective, method, int(length), int(rows), checkpointing, arguments.dropout, **sizes)
 
 
 def measured_apart(case: Case) -> dict[str, Any]:
@@ -131,12 +141,18 @@ QUIET = {"TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
 
 def measure(case: Case) -> dict[str, Any]:
     """Bytes beyond the loaded model that three optimizer steps needed, and what was estimated."""
+    import trl
+
+    module, name = TRAINERS[case.objective]
+    make = getattr(import_module(module), name)
+    _ = trl.SFTTrainer, trl.DPOTrainer, trl.KTOTrainer  # libraries are no part of what is measured
     with tempfile.TemporaryDirectory() as folder:
-        trainer = _trainer(case, Path(folder))
-        _read_every_weight(trainer.model)
+        setup = _setup(case, Path(folder))
+        trainer = make(setup) if case.objective == "sft" else None
+        _read_every_weight(setup.model)
         before = _resident("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts again from here
-        trainer.train()
+        (trainer or make(setup)).train()  # a preference's reference answers while its trainer is made
         peak = _resident("VmHWM")
     return {**estimated(case), "measured": peak - before}
 
@@ -166,24 +182,22 @@ def _resident(name: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
-def _trainer(case: Case, folder: Path) -> Any:
+def _setup(case: Case, folder: Path) -> StageSetup:
     use_available_cores()
     _write_base(case, folder / "base")
     recipe = case.recipe()
     model = trainable_model(folder / "base", recipe)
-    return sft_trainer(
-        StageSetup(
-            recipe=recipe,
-            intervals=Intervals(eval_steps=STEPS, save_steps=STEPS, logging_steps=1, warmup_steps=0),
-            chat=Chat(TOKENIZER),
-            model=model,
-            peft_config=adapter_config(recipe, model),
-            train=_rows(case, STEPS * recipe.effective_batch),
-            validation=_rows(case, 1),
-            work_dir=folder / "work",
-            saver=CheckpointSaver(LocalCheckpoints(folder / "work", "0" * 64)),
-            callbacks=[],
-        )
+    return StageSetup(
+        recipe=recipe,
+        intervals=Intervals(eval_steps=STEPS, save_steps=STEPS, logging_steps=1, warmup_steps=0),
+        chat=Chat(TOKENIZER),
+        model=model,
+        peft_config=adapter_config(recipe, model),
+        train=_rows(case, STEPS * recipe.effective_batch),
+        validation=_rows(case, case.micro_batch),
+        work_dir=folder / "work",
+        saver=CheckpointSaver(LocalCheckpoints(folder / "work", "0" * 64)),
+        callbacks=[],
     )
 
 
@@ -203,14 +217,30 @@ def _rows(case: Case, count: int) -> Any:
     import datasets
 
     drawn = np.random.default_rng(0)
+    make = _packed_row if case.objective == "sft" else _preference_row
+    return datasets.Dataset.from_list([make(case, drawn, number) for number in range(count)])
+
+
+def _packed_row(case: Case, drawn: np.random.Generator, number: int) -> dict[str, Any]:
     conversations = [CONVERSATION_TOKENS] * (case.max_length // CONVERSATION_TOKENS)
     asked = round(CONVERSATION_TOKENS * (1 - LEARNED_SHARE))
-    rows = []
-    for _ in range(count):
-        tokens = drawn.integers(5, min(case.vocab, 4096), size=sum(conversations))
-        learned = np.where(np.arange(len(tokens)) % CONVERSATION_TOKENS < asked, -100, tokens)
-        rows.append({"input_ids": tokens.tolist(), "labels": learned.tolist(), "seq_lengths": conversations})
-    return datasets.Dataset.from_list(rows)
+    tokens = _tokens(case, drawn, sum(conversations))
+    learned = np.where(np.arange(len(tokens)) % CONVERSATION_TOKENS < asked, -100, tokens)
+    return {"input_ids": tokens, "labels": learned.tolist(), "seq_lengths": conversations}
+
+
+def _preference_row(case: Case, drawn: np.random.Generator, number: int) -> dict[str, Any]:
+    """A pair, or an answer with a thumb, whose prompt and answer are `max_length` tokens."""
+    answer = round(case.max_length * LEARNED_SHARE)
+    prompt = {"prompt_ids": _tokens(case, drawn, case.max_length - answer)}
+    first, second = (_tokens(case, drawn, answer) for _ in range(2))
+    if case.objective == "dpo":
+        return {**prompt, "chosen_ids": first, "rejected_ids": second}
+    return {**prompt, "completion_ids": first, "KL_completion_ids": second, "label": bool(number % 2)}
+
+
+def _tokens(case: Case, drawn: np.random.Generator, count: int) -> list[int]:
+    return [int(token) for token in drawn.integers(5, min(case.vocab, 4096), size=count)]
 
 
 if __name__ == "__main__":

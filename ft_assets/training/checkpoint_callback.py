@@ -108,6 +108,7 @@ def sealing(trainer_class: type) -> Any:
                     lambda stage: self._write(stage, model, trial),
                     self._to_go_on,
                     processes=self.args.world_size,
+                    is_last=self.control.should_training_stop,
                 )
             else:
                 with suppress(SaveFailed):  # rank 0 reports it

@@ -114,10 +114,12 @@ class CheckpointSaver:
         write: Callable[[Path], object],
         trainer: Callable[[], Mapping[str, Any]] = dict,
         processes: int = 1,
+        is_last: bool = False,
     ) -> Checkpoint | None:
         """Lets `write` fill a staged directory and seals it; None when that failed, which is logged and not raised.
 
-        `best_step` is the step with the best validation loss so far; `trainer()` is asked after `write`.
+        `best_step` is the step with the best validation loss so far; `trainer()` is asked after `write`. With `is_last`
+        no save follows, so the store waits for nothing before it copies.
 
         Raises:
             LeaseLost: another trainer took over; nothing is shown.
@@ -131,7 +133,7 @@ class CheckpointSaver:
             self._may_commit()
             sealed = self.store.seal(stage, step, best_step, best, trainer(), processes)
             self.newest, self.best = sealed, sealed.best or self.best
-            if self.store.retain(sealed, self.keep_last, urgent=self.termination.asked):
+            if self.store.retain(sealed, self.keep_last, urgent=is_last or self.termination.asked):
                 self.failures_in_a_row = 0
         except LeaseLost:
             raise

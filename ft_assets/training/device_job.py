@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
+from signal import SIGTERM
 from types import SimpleNamespace
 from typing import Any
 
@@ -107,7 +108,7 @@ def error_in(folder: Path, output: Iterable[str]) -> Exception:
     """Why a job failed, as an error of the type that one process would have raised.
 
     What this package raised on purpose comes first. A process that was killed comes next: the others only tell that
-    they lost it. Then the first error of any other type.
+    they lost it. Then the first error of any other type. SIGTERM is no cause: torchrun sends it to those that are left.
     """
     told = sorted(folder.glob("error-*.json"), key=lambda path: path.stat().st_mtime_ns)
     errors = [_rebuilt(json.loads(path.read_text())) for path in told]
@@ -116,7 +117,9 @@ def error_in(folder: Path, output: Iterable[str]) -> Exception:
     by_rank = [_rebuilt(json.loads(path.read_text())) for path in sorted(told, key=lambda path: path.name)]
     deliberate = next((error for error in by_rank if first is not None and type(error) is type(first)), None)
     exits = json.loads((folder / "exits.json").read_text()) if (folder / "exits.json").exists() else {}
-    killed = next((f"process {rank} got signal {-code}" for rank, code in exits.items() if code < 0), None)
+    killed = next(
+        (f"process {rank} got signal {-code}" for rank, code in exits.items() if code < 0 and code != -SIGTERM), None
+    )
     if deliberate is not None:
         return deliberate
     if errors and not killed:

@@ -23,6 +23,11 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def sharded() -> bool:
+    """Whether the processes of this training hold a part of the model each (FSDP2)."""
+    return processes() > 1 and os.environ.get(SHARDED) == "true"
+
+
 def shards_by_default(recipe: Recipe) -> bool:
     """FSDP2 for full fine-tuning; an adapter's gradients are small, so DDP, whose base need not travel at each step."""
     return recipe.method == "full"
@@ -50,9 +55,8 @@ def device_arguments(recipe: Recipe) -> dict[str, Any]:
     Raises:
         BadConfiguration: the accumulation does not divide by the number of processes.
     """
-    several = processes() > 1
     arguments: dict[str, Any] = {"gradient_accumulation_steps": accumulation_on(recipe, processes())}
-    if several and os.environ.get(SHARDED) == "true":
+    if sharded():
         arguments["fsdp"] = True
         arguments["fsdp_config"] = {
             "version": 2,
@@ -60,7 +64,7 @@ def device_arguments(recipe: Recipe) -> dict[str, Any]:
             "state_dict_type": "FULL_STATE_DICT",  # one file that any number of devices reads, sealed like any other
             "reshard_after_forward": True,
         }
-    elif several:
+    elif processes() > 1:
         arguments["ddp_find_unused_parameters"] = False  # every trained weight is used; the search costs each step
     return arguments
 

@@ -164,8 +164,10 @@ def estimate_problems(found: RunEstimate) -> Iterator[Problem]:
 
 
 def _stage(recipe: Recipe, shape: ModelShape, tokens: StageTokens, device: TrainingDevice) -> StageEstimate:
-    question = MemoryQuestion(shape, recipe, device=device.type, half=device.half, learned_share=tokens.learned_share)
-    steps = recipe.steps(tokens.rows, device.count)
+    question = MemoryQuestion(
+        shape, recipe, device.type, device.half, learned_share=tokens.learned_share, devices=device.count
+    )
+    steps = recipe.steps(tokens.rows)
     flops = _flops(recipe, shape, tokens, steps)
     seconds = None if device.peak_flops is None else flops / (device.peak_flops * device.count * EXPECTED_MFU)
     return StageEstimate(

@@ -67,8 +67,8 @@ class MemoryQuestion:
     """What has to be known to estimate the memory of one stage on one device.
 
     `half` says whether products run in bfloat16 (`compute.fastest_dtype`), `flash` whether attention needs no dense
-    mask. `learned_share` is the share of tokens in the loss; the LM head runs on those only. `growth` and `offset`
-    come from `calibrated`.
+    mask. `learned_share` is the share of tokens in the loss; the LM head runs on those only. `devices` share what full
+    fine-tuning holds (FSDP2); an adapter's base is on each of them. `growth` and `offset` come from `calibrated`.
     """
 
     shape: ModelShape
@@ -77,6 +77,7 @@ class MemoryQuestion:
     half: bool = True
     flash: bool = False
     learned_share: float = 0.5
+    devices: int = 1
     growth: float = 1.0
     offset: int = 0
 
@@ -92,6 +93,11 @@ class MemoryQuestion:
     def checkpointed(self) -> "MemoryQuestion":
         """The same question with gradient checkpointing."""
         return replace(self, recipe=self.recipe.model_copy(update={"gradient_checkpointing": True}))
+
+    @property
+    def shards(self) -> int:
+        """Parts that weights, gradients and optimizer are held in."""
+        return self.devices if self.recipe.method == "full" else 1
 
     @property
     def rows(self) -> int:
@@ -115,20 +121,20 @@ def estimate_memory(question: MemoryQuestion) -> MemoryEstimate:
     full = recipe.method == "full"
     adapter = 0 if full else shape.adapter_parameters(recipe.r, recipe.target_modules)
     trained = shape.parameters if full else adapter
-    weights = _weight_bytes(question)
+    weights = _weight_bytes(question) // question.shards
     second_model = recipe.objective != "sft" and full and not recipe.precompute_ref_log_probs
     heap = HEAP_FACTOR[question.device] * question.growth
     return MemoryEstimate(
         weights=weights,
         reference=weights if second_model else 0,
         adapter=adapter * SINGLE,
-        gradients=trained * SINGLE,
-        optimizer=trained * OPTIMIZER_BYTES[recipe.optim],
-        half_copies=(shape.layer_weights if full else adapter) * HALF if question.half else 0,  # autocast keeps them
+        gradients=trained * SINGLE // question.shards,
+        optimizer=trained * OPTIMIZER_BYTES[recipe.optim] // question.shards,
+        half_copies=_half_copies(question, adapter) if question.half else 0,
         activations=round(_activation_bytes(question) * heap),
         logits=round(_logit_bytes(question) * heap),
         # read at the end, into the host's memory, while a heap has not given back what the gradients held
-        best_checkpoint=weights if full and question.device == "cpu" else 0,
+        best_checkpoint=_weight_bytes(question) if full and question.device == "cpu" else 0,
         kernels=KERNELS[question.device] + _unpacked_bytes(question) + question.offset,
     )
 
@@ -147,8 +153,14 @@ def largest_max_length(question: MemoryQuestion, budget: int) -> int | None:
 
 
 def needed(question: MemoryQuestion) -> int:
-    """Bytes that the device has to have: the estimate, and what is there before any tensor."""
-    return estimate_memory(question).total + RUNTIME[question.device]
+    """Bytes that the device has to have: the estimate, and what is there before any tensor.
+
+    A sharded model is whole on each device while it is read, and preferences' reference beside it. That and the shares
+    are arithmetic: nobody has measured them on several GPUs.
+    """
+    models = 2 if question.recipe.objective != "sft" else 1
+    whole = _weight_bytes(question) * models if question.shards > 1 else 0
+    return max(estimate_memory(question).total, whole) + RUNTIME[question.device]
 
 
 def calibrated(question: MemoryQuestion, points: Sequence[tuple[int, int, int]]) -> MemoryQuestion:
@@ -170,6 +182,15 @@ def calibrated(question: MemoryQuestion, points: Sequence[tuple[int, int, int]])
         )
     growth = (high - low) / (second.growing - first.growing)
     return replace(plain, growth=growth, offset=round(low - (first.total - first.growing) - growth * first.growing))
+
+
+def _half_copies(question: MemoryQuestion, adapter: int) -> int:
+    """What autocast keeps of trained weights in half precision; sharded, the layer at work and the next one."""
+    shape = question.shape
+    if question.recipe.method != "full":
+        return adapter * HALF
+    copied = shape.layer_weights if question.shards == 1 else 2 * shape.layer_weights // shape.layers
+    return copied * HALF
 
 
 def _weight_bytes(question: MemoryQuestion) -> int:

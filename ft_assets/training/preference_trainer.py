@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ft_assets.errors import WrongReference
 from ft_assets.training.checkpoint_callback import sealing
 from ft_assets.training.checkpoint_ranks import from_first_process
+from ft_assets.training.distribution import sharded
 from ft_assets.training.reference import (
     FROZEN,
     TRAINED,
@@ -41,10 +42,11 @@ def preference_trainer(trainer_class: type, setup: StageSetup, arguments: Any, c
     """A sealed trainer of that class for a stage, with a reference. `arguments` are a DPOConfig or KTOConfig.
 
     Only full fine-tuning without kept answers holds a second model: a copy, because TRL would load the base, whatever
-    was trained on.
+    was trained on. Where the model is sharded there is one until the answers are kept.
     """
-    second_model = setup.recipe.method == "full" and not setup.recipe.precompute_ref_log_probs
-    return sealing(with_reference(trainer_class, setup, columns))(
+    keeps_answers = setup.recipe.precompute_ref_log_probs
+    second_model = setup.recipe.method == "full" and (sharded() or not keeps_answers)
+    trainer = sealing(with_reference(trainer_class, setup, columns))(
         saver=setup.saver,
         model=setup.model,
         ref_model=deepcopy(setup.model) if second_model else None,
@@ -55,6 +57,9 @@ def preference_trainer(trainer_class: type, setup: StageSetup, arguments: Any, c
         peft_config=setup.peft_config,
         callbacks=list(setup.callbacks),
     )
+    if keeps_answers:
+        trainer.ref_model = None
+    return trainer
 
 
 def with_reference(trainer_class: type, setup: StageSetup, columns: tuple[str, ...]) -> Any:

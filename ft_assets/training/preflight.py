@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ft_assets.chat import Chat
 from ft_assets.errors import BadConfiguration, BadInput
 from ft_assets.system_prompts import SystemPrompt
-from ft_assets.training.preflight_recipe import RowCounts, recipe_problems
+from ft_assets.training.preflight_recipe import RowCounts, divides_by_devices, recipe_problems
 from ft_assets.training.preflight_template import template_problems
 from ft_assets.training.preflight_tokens import (
     SideTokens,
@@ -23,6 +23,7 @@ from ft_assets.training.preflight_tokens import (
     token_problems,
     unrenderable,
 )
+from ft_assets.training.preflight_tools import lost_text
 from ft_assets.training.problem import Problem
 from ft_assets.training.recipe import Recipe
 from ft_assets.training.recipe_ranges import Objective
@@ -103,21 +104,26 @@ def preflight(
     counts, problems = counted(rows, least), list[Problem]()
     sides: list[SideTokens] = []
     expected, devices = None, device.count if device else 1
+    trials = trial_recipes(recipe) if recipe.sweep else []
     if chat is not None:
         try:
             problems += template_problems(chat)
+            for side, given, part in _read(recipe, rows):
+                problems += lost_text(conversations(given, part.objective), side, chat)
             sides = _all_tokens(recipe, rows, chat, system_prompt, tokens_dir)
         except (BadInput, BadConfiguration) as error:
             problems.append(unrenderable(error))
         for tokens in sides:
             stage = next(part for part in recipe.stages() if part.objective == tokens.objective)
             problems += token_problems(tokens, stage)
-        counts = replace(counts, steps=_steps(recipe, sides, devices))
+        counts = replace(counts, steps=_steps(recipe, sides))
         expected, about_device = _expected(recipe, sides, chat, device)
         problems += about_device
-        for trial in trial_recipes(recipe) if recipe.sweep else ():  # a knob may cost memory
+        for trial in trials:  # a knob may cost memory
             problems += _expected(trial, sides, chat, device)[1]
-    problems = [*recipe_problems(recipe, counts, base_model, devices), *problems]
+    for part in (part for each in (recipe, *trials) for part in each.stages()):
+        problems += divides_by_devices(part, devices)
+    problems = [*recipe_problems(recipe, counts, base_model), *problems]
     in_order = sorted(problems, key=lambda problem: not problem.refuses)
     return Preflight(tuple(dict.fromkeys(in_order)), counts, tuple(sides), expected)
 
@@ -145,19 +151,23 @@ def counted(rows: TrainingRows, least: Mapping[Objective, int] = NO_FLOORS) -> R
 def _all_tokens(
     recipe: Recipe, rows: TrainingRows, chat: Chat, system_prompt: SystemPrompt, tokens_dir: Path
 ) -> list[SideTokens]:
-    sides: tuple[tuple[str, SideRows], ...] = (("train", rows.train), ("validation", rows.validation))
     return [
         side_tokens(conversations(given, part.objective), side, part.objective, chat, system_prompt, tokens_dir)
-        for part in recipe.stages()
-        for side, given in sides
+        for side, given, part in _read(recipe, rows)
     ]
 
 
-def _steps(recipe: Recipe, sides: Sequence[SideTokens], devices: int) -> dict[Objective, int]:
+def _read(recipe: Recipe, rows: TrainingRows) -> list[tuple[str, SideRows, Recipe]]:
+    """Each stage with each of the sides that it reads."""
+    sides: tuple[tuple[str, SideRows], ...] = (("train", rows.train), ("validation", rows.validation))
+    return [(side, given, part) for part in recipe.stages() for side, given in sides]
+
+
+def _steps(recipe: Recipe, sides: Sequence[SideTokens]) -> dict[Objective, int]:
     """Optimizer steps of the stages whose rows are packed; the others' follow from the numbers of rows."""
     stages = {part.objective: part for part in recipe.stages()}
     return {
-        each.objective: stages[each.objective].steps(_trainer_rows(each, stages[each.objective]), devices)
+        each.objective: stages[each.objective].steps(_trainer_rows(each, stages[each.objective]))
         for each in sides
         if each.side == "train" and each.objective == "sft" and each.names
     }

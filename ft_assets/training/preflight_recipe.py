@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ft_assets.errors import BadConfiguration
 from ft_assets.training.catalogue import BEHIND_AN_API, CATALOGUE, resolve
+from ft_assets.training.distribution import accumulation_on
 from ft_assets.training.intervals import MOST_WARMUP_FRACTION, evaluations_wanted
 from ft_assets.training.problem import Problem
 from ft_assets.training.recipe import Recipe
@@ -60,7 +61,6 @@ class Stage:
     recipe: Recipe
     rows: RowCounts
     steps: int
-    devices: int = 1
 
     @property
     def objective(self) -> Objective:
@@ -72,14 +72,11 @@ class Stage:
         """`12 steps (100 examples, 32 at a time, 3 epochs)`."""
         count, unit = self.rows.train(self.objective), UNITS[self.objective]
         epochs = self.recipe.num_train_epochs
-        at_once = self.recipe.effective_batch * self.devices
-        batch = f"{count:,} {unit}, {at_once} at a time, {epochs} epoch{'s' if epochs > 1 else ''}"
+        batch = f"{count:,} {unit}, {self.recipe.effective_batch} at a time, {epochs} epoch{'s' if epochs > 1 else ''}"
         return f"{self.steps:,} step{'s' if self.steps != 1 else ''} ({batch})"
 
 
-def recipe_problems(
-    recipe: Recipe | Mapping[str, Any], rows: RowCounts | int, base_model: Any = None, devices: int = 1
-) -> list[Problem]:
+def recipe_problems(recipe: Recipe | Mapping[str, Any], rows: RowCounts | int, base_model: Any = None) -> list[Problem]:
     """Everything that speaks against training `recipe` on `rows`; empty when nothing does.
 
     `recipe` may be the mapping of an older file (`fine_tuning`, `finetuning`) or the knobs of one of ours; then what is
@@ -94,9 +91,18 @@ def recipe_problems(
         problems += _about_base(base_model, usable)
     for part in usable.stages() if usable else ():
         objective = part.objective
-        steps = rows.steps.get(objective, part.steps(rows.train(objective), devices))
-        problems += [problem for check in CHECKS for problem in check(Stage(part, rows, steps, devices))]
+        steps = rows.steps.get(objective, part.steps(rows.train(objective)))
+        problems += [problem for check in CHECKS for problem in check(Stage(part, rows, steps))]
     return sorted(problems, key=lambda problem: not problem.refuses)
+
+
+def divides_by_devices(stage: Recipe, devices: int) -> list[Problem]:
+    """A step reads the same rows on any number of devices, so the accumulation of a stage is divided by it."""
+    try:
+        accumulation_on(stage, devices)
+    except BadConfiguration as refusal:
+        return [Problem("accumulation_not_divisible", str(refusal), key=("gradient_accumulation_steps",))]
+    return []
 
 
 def _read(given: Recipe | Mapping[str, Any]) -> tuple[Recipe | None, Any, list[Problem]]:

@@ -195,9 +195,9 @@ class Recipe(BaseModel):
         """What the recipe sweeps; None where it is one training."""
         return Sweep.model_validate(self.sweep) if self.sweep else None
 
-    def steps(self, rows: int, devices: int = 1) -> int:
-        """Optimizer steps of the first stage: `rows` as the trainer sees them, packed ones under SFT."""
-        return -(-rows // (self.effective_batch * devices)) * self.num_train_epochs
+    def steps(self, rows: int) -> int:
+        """Optimizer steps of the first stage, on any number of devices; under SFT `rows` are packed ones."""
+        return -(-rows // self.effective_batch) * self.num_train_epochs
 
     def intervals(self, steps: int) -> Intervals:
         """When a run of `steps` optimizer steps evaluates, saves and logs, and how long it warms up."""

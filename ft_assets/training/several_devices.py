@@ -51,8 +51,8 @@ def train_on_devices(
     values of `on_progress` are those of one process. No process is left when it returns or raises.
 
     Two devices give the loss of one to about 1e-6 a step in float32, not its bytes: sums have another order. The same
-    number of devices gives the same bytes. Where the rows of an epoch do not divide by the devices, its last step reads
-    up to `count` - 1 rows twice.
+    number of devices gives the same bytes. Where the forwards of an epoch do not divide by the devices, its last step
+    reads the rows of up to `count` - 1 forwards twice.
 
     Raises:
         BadConfiguration: the accumulation does not divide by `count`, or qlora was to be sharded.

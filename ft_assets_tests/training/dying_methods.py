@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ft_assets_tests.training import dying_trainings
+from ft_assets_tests.training.dying_nodes import enter_node, saver_of
 from ft_assets_tests.training.samples import BASE, TINY_REASONS, commit_rows
 
 KNOBS: dict[str, dict[str, Any]] = {
@@ -23,8 +24,6 @@ STEPS = 6
 
 
 def _train(work_dir: Path, method: str, fault: str) -> None:
-    from ft_assets.training.checkpoint_saver import CheckpointSaver
-    from ft_assets.training.checkpoint_store import LocalCheckpoints
     from ft_assets.training.recipe import Recipe
     from ft_assets.training.stage_data import SideRows, TrainingRows
     from ft_assets.training.train import train
@@ -39,7 +38,7 @@ def _train(work_dir: Path, method: str, fault: str) -> None:
             }
         ),
         work_dir=work_dir,
-        checkpoints=lambda stage: CheckpointSaver(LocalCheckpoints(work_dir / stage, "7" * 64)),
+        checkpoints=lambda stage: saver_of(work_dir, stage),
         out_dir=work_dir / "artifact",
         system_prompt=None,
         on_progress=lambda _: None,
@@ -54,6 +53,7 @@ def _train(work_dir: Path, method: str, fault: str) -> None:
 
 
 def _attempt(work_dir: Path, method: str, fault: str) -> str:
+    enter_node(work_dir)
     if (child := os.fork()) == 0:
         code = 1
         try:

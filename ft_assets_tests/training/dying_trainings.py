@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ft_assets_tests.training.dying_nodes import enter_node, saver_of
 from ft_assets_tests.training.samples import BASE, commit_rows, judged_answers, preference_pairs, preference_recipe
 
 STOPPED_EARLY_AT = 8
@@ -38,15 +39,13 @@ def trainer_for(work_dir: Path, fault: str) -> Any:
 
     from ft_assets.chat import Chat, load_model
     from ft_assets.training.checkpoint_callback import sealing
-    from ft_assets.training.checkpoint_saver import CheckpointSaver
-    from ft_assets.training.checkpoint_store import LocalCheckpoints
     from ft_assets.training.packed_rows import packed, tokenised
 
     torch.manual_seed(0)
     chat = Chat(BASE)
     model = load_model(BASE)
     trainer = sealing(SFTTrainer)(
-        saver=CheckpointSaver(LocalCheckpoints(work_dir, "7" * 64)),
+        saver=saver_of(work_dir),
         model=model,
         args=SFTConfig(
             output_dir=str(work_dir),
@@ -142,8 +141,6 @@ def _train_sft(work_dir: Path, fault: str) -> dict[str, Any]:
 
 def _train_by_preferences(work_dir: Path, approach: str, fault: str) -> dict[str, Any]:
     """The whole way from rows to the artifact, dropout on, accumulation 4; the fault is one of the last stage."""
-    from ft_assets.training.checkpoint_saver import CheckpointSaver
-    from ft_assets.training.checkpoint_store import LocalCheckpoints
     from ft_assets.training.stage_data import SideRows, TrainingRows
     from ft_assets.training.train import train
 
@@ -157,7 +154,7 @@ def _train_by_preferences(work_dir: Path, approach: str, fault: str) -> dict[str
         rows=TrainingRows(*sides),
         recipe=_preference_recipe(approach),
         work_dir=work_dir,
-        checkpoints=lambda stage: CheckpointSaver(LocalCheckpoints(work_dir / stage, "7" * 64)),
+        checkpoints=lambda stage: saver_of(work_dir, stage),
         out_dir=work_dir / "artifact",
         system_prompt=None,
         on_progress=lambda progress: None,
@@ -207,6 +204,7 @@ def _steps_into(path: Path) -> Any:
 
 def _attempt(work_dir: Path, approach: str, fault: str) -> str:
     """How one attempt went: `ended`, `SIGKILL`, or the name of the error that ended it."""
+    enter_node(work_dir)
     if (child := os.fork()) == 0:
         code = 1
         try:

@@ -43,9 +43,9 @@ def write_stand_in(stage: Path, step: int) -> None:
     (stage / "trainer_state.json").write_text(f'{{"global_step": {step}}}')
 
 
-def save(saver: CheckpointSaver, step: int, best_step: int = BEST_STEP) -> bool:
+def save(saver: CheckpointSaver, step: int, best_step: int = BEST_STEP, is_last: bool = False) -> bool:
     """Whether a stand-in checkpoint was sealed."""
-    return saver.save(step, best_step, lambda stage: write_stand_in(stage, step)) is not None
+    return saver.save(step, best_step, lambda stage: write_stand_in(stage, step), is_last=is_last) is not None
 
 
 def local_saver(work_dir: Path) -> CheckpointSaver:

@@ -83,6 +83,17 @@ def test_a_bucket_that_is_gone_for_a_while_costs_no_checkpoint(bucket: str, s3: 
     assert found.best is not None and found.best.step == 10
 
 
+def test_the_last_save_waits_for_no_pause(bucket: str, s3: Any, tmp_path: Path) -> None:
+    saver = node(bucket, tmp_path / "a")
+    s3.delete_bucket(Bucket=bucket)
+    assert save(saver, 10, best_step=10)
+    s3.create_bucket(Bucket=bucket)
+    assert save(saver, 20, best_step=10)
+    assert keys(s3, bucket) == []  # the pause after a failure is not over
+    assert save(saver, 30, best_step=10, is_last=True)
+    assert {key.removeprefix(UNDER).partition("/")[0] for key in keys(s3, bucket)} == {"checkpoint-10", "checkpoint-30"}
+
+
 def test_an_s3_that_does_not_answer_is_no_reason_to_start_over(bucket: str, s3: Any, tmp_path: Path) -> None:
     saver = node(bucket, tmp_path / "a")
     save(saver, 10, best_step=10)

@@ -52,6 +52,12 @@ def test_a_killed_process_is_the_cause_and_not_what_the_others_say_about_it(tmp_
     assert "process 1 got signal 9" in str(error) and "last words" in str(error)
 
 
+def test_a_process_that_torchrun_ended_for_another_s_error_is_not_the_cause(tmp_path: Path) -> None:
+    write_error(tmp_path, 0, TypeError("no such argument"))
+    write_exits(tmp_path, {0: 1, 1: -15})
+    assert repr(error_in(tmp_path, [])) == "TypeError('no such argument')"
+
+
 def test_of_several_that_say_the_same_the_first_process_is_heard(tmp_path: Path) -> None:
     write_error(tmp_path, 1, TrainingInterrupted("SIGTERM came; nothing could be saved"))
     write_error(tmp_path, 0, TrainingInterrupted("SIGTERM came; step 4 is saved"))

@@ -38,6 +38,7 @@ def test_a_price_or_a_peak_that_nobody_told_stays_unknown():
 def test_two_devices_halve_the_hours_and_not_the_cost():
     one = estimate(line(), SHAPE, {"sft": ROWS}, H200)
     two = estimate(line(), SHAPE, {"sft": ROWS}, TrainingDevice("cuda", "NVIDIA H200", 2, 989e12, dollars_per_hour=4.0))
+    assert two.steps == one.steps, "a step reads the same rows on both"
     assert two.hours == pytest.approx(one.hours / 2)
     assert two.dollars == pytest.approx(one.dollars)
 

@@ -56,6 +56,16 @@ def test_a_pair_is_two_rows_and_only_full_without_kept_answers_needs_a_second_mo
     assert second.reference == second.weights
 
 
+def test_devices_share_what_full_fine_tuning_holds_and_each_has_an_adapter_s_base():
+    one, four = (estimate_memory(replace(asked(method="full"), devices=count)) for count in (1, 4))
+    for part in ("weights", "gradients", "optimizer"):
+        assert getattr(four, part) * 4 == pytest.approx(getattr(one, part), rel=1e-6)
+    assert four.activations == one.activations
+    assert four.half_copies < one.half_copies / 8
+    assert needed(replace(asked(method="full"), devices=64)) > one.weights, "it is read whole"
+    assert estimate_memory(replace(asked(), devices=4)) == estimate_memory(asked())
+
+
 def test_the_longest_rows_that_fit_are_found_and_the_next_step_does_not_fit():
     question = asked(max_length=8192)
     budget = 40 * GIB

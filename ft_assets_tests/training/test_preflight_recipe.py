@@ -1,6 +1,6 @@
 import pytest
 
-from ft_assets.training.preflight_recipe import RowCounts, recipe_problems
+from ft_assets.training.preflight_recipe import RowCounts, divides_by_devices, recipe_problems
 from ft_assets.training.recipe import Recipe
 from ft_assets_tests.training.older_forms import FINE_TUNING, FINETUNING
 
@@ -134,9 +134,11 @@ def test_packing_makes_fewer_steps_than_rows_suggest():
     assert refusals(written, RowCounts(examples=1_000, steps={"sft": 12})) == ["evaluation_never_happens"]
 
 
-def test_more_devices_make_fewer_steps():
-    assert refusals(recipe(warmup_steps=37), 1_000) == []
-    assert refusals(recipe(warmup_steps=37), 1_000, devices=4) == ["warmup_over_a_tenth"]
+def test_an_accumulation_that_does_not_divide_by_the_devices_is_refused_by_name():
+    (problem,) = divides_by_devices(recipe(gradient_accumulation_steps=8), 3)
+    assert problem.refuses and problem.code == "accumulation_not_divisible"
+    assert "gradient_accumulation_steps is 8 and there are 3 devices" in problem.message
+    assert divides_by_devices(recipe(gradient_accumulation_steps=8), 4) == []
 
 
 @pytest.mark.parametrize(

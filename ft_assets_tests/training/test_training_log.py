@@ -2,6 +2,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ft_assets.errors import IncompleteArtifact
 from ft_assets.training.training_log import preferences_in
 
 
@@ -24,3 +27,10 @@ def test_preference_figures_are_those_of_the_best_checkpoint_of_the_last_stage(t
 
 def test_a_training_by_sft_has_no_preference_figures(tmp_path: Path) -> None:
     assert preferences_in(written(tmp_path, [look(2, 0.1)])) == {}
+
+
+def test_a_model_without_a_log_has_no_figures_and_one_with_a_torn_log_is_refused(tmp_path: Path) -> None:
+    assert preferences_in(tmp_path) == {}
+    (tmp_path / "training_log.json").write_text('{"sft": [')
+    with pytest.raises(IncompleteArtifact, match=r"training_log\.json is no JSON"):
+        preferences_in(tmp_path)
