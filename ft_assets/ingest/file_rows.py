@@ -93,7 +93,7 @@ def _add_plain(lines: PlainLines, task: str | None, alone: _Rows, result: FileRo
         result.unread.update(dict.fromkeys(keys, records))
     for item in lines.others:
         _read_alone(item, task, alone, result)
-    alone.move_to(result, day, name, lines.rows)
+    alone.move_to(result, day, name, lines.rows if lines.rows.height else None)
 
 
 def _read_alone(item: Value | Damage, task: str | None, rows: _Rows, result: FileRows) -> None:

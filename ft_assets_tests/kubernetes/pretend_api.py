@@ -63,10 +63,13 @@ class _Handler(BaseHTTPRequestHandler):
             request = self._request(path, query)
             status = self._checked(request, query, body)
         except Refused as refused:
-            status = refused.status
-            self.send_json(refused.as_status(), status)
-        finally:
+            cluster.requests.append(request._replace(status=refused.status))  # before the client knows of it
+            self.send_json(refused.as_status(), refused.status)
+            return
+        except (HungUp, OSError):
             cluster.requests.append(request._replace(status=status))
+            raise
+        cluster.requests.append(request._replace(status=status))
 
     def _request(self, path: str, query: dict[str, str]) -> Request:
         found = _PATH.fullmatch(path)
