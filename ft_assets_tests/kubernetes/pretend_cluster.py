@@ -9,6 +9,7 @@ process ignores signals that it does not handle. A replacement pod comes after 0
 import json
 import os
 import secrets
+import signal
 import sys
 import threading
 import time
@@ -43,6 +44,16 @@ def this_machine() -> dict[str, str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     quiet = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
     return {"PATH": path, "PYTHONPATH": str(REPOSITORY), "LANG": "C.UTF-8", **quiet}
+
+
+def hear_sigterm() -> None:
+    """Makes the children of this process, as those of a container, hear SIGTERM.
+
+    A shell that starts the tests in its background lets them ignore SIGINT, Dagster treats SIGTERM alike, and what is
+    ignored is inherited.
+    """
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class PretendCluster:
@@ -80,6 +91,7 @@ class PretendCluster:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
+        hear_sigterm()
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         threading.Thread(target=self._control, daemon=True).start()
         return self

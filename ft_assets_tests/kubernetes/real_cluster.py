@@ -9,7 +9,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from ft_assets_tests.kubernetes.control_plane import ControlPlane, control_plane
-from ft_assets_tests.kubernetes.pretend_cluster import this_machine, two_nodes
+from ft_assets_tests.kubernetes.pretend_cluster import hear_sigterm, this_machine, two_nodes
 from ft_assets_tests.kubernetes.pretend_objects import KINDS, Object
 from ft_assets_tests.kubernetes.pretend_rules import Request, account_user
 from ft_assets_tests.kubernetes.pretend_scheduler import Node
@@ -140,6 +140,7 @@ def real_cluster(
     folder: Path, nodes: Sequence[Node] | None = None, image_env: Mapping[str, str] | None = None
 ) -> Iterator[RealCluster]:
     """Runs while it is entered."""
+    hear_sigterm()
     with control_plane(folder / "control_plane") as plane:
         cluster = RealCluster(plane, folder, two_nodes() if nodes is None else nodes, image_env or {})
         try:
