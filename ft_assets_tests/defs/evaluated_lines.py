@@ -26,7 +26,8 @@ from ft_assets.specializations.loader import load_specializations
 from ft_assets.state import State
 from ft_assets.training.received import write_received
 from ft_assets.training.stage_data import SideRows, TrainingRows
-from ft_assets_tests.dataset.conftest import TYPES, turns
+from ft_assets_tests.dataset.conftest import TYPES
+from ft_assets_tests.dataset.curated_rows import curated_row
 
 LINE, OTHER = "qa-engineer", "devops-engineer"
 TASKS = ("test_cases", "bug_identification")
@@ -160,27 +161,8 @@ def expected(number: int) -> str:
 
 
 def _curated(number: int) -> dict[str, Any]:
-    name = f"{LINE}-{number:03d}"
-    return {
-        "example_id": name,
-        "interaction_ids": [f"log-{name}"],
-        "day": "2026-03-01",
-        "role": LINE,
-        "task_type": TASKS[number % 2],
-        "reasoning_mode": "standard",
-        "source": "ide-plugin",
-        "tags": [],
-        "prompt_id": f"prompt-{name}",
-        "answer_id": f"answer-{name}",
-        "cluster_id": f"cluster-{name}",
-        "linked_clusters": [],
-        "duplicate_group": name,
-        "messages": turns(f"Which test covers item {number}?", f"Item {number} ends, so test {number} passes."),
-        "high_score": True,
-        "quality_score": 0.9,
-        "human_verified": False,
-        "n_tokens": 12,
-    }
+    said = f"Which test covers item {number}?", f"Item {number} ends, so test {number} passes."
+    return curated_row(LINE, f"{LINE}-{number:03d}", "2026-03-01", TASKS[number % 2], said)
 
 
 def _provenance(snapshot: str, base: str) -> dict[str, Any]:

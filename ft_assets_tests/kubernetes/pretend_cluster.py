@@ -179,7 +179,7 @@ class PretendCluster:
     def started_pods(self, step_key: str | None = None) -> list[Object]:
         """Copies of every pod there ever was, also those that are gone; those of one Dagster step where it is named."""
         with self.objects.lock:
-            mine = [pod for pod in self.pods_control.started if step_key in (None, _step_key(pod))]
+            mine = [pod for pod in self.pods_control.started if step_key in (None, step_key_of(pod))]
             return [json.loads(json.dumps(shown(pod))) for pod in mine]
 
     def events(self, name: str | None = None) -> list[Object]:
@@ -203,13 +203,7 @@ class PretendCluster:
 
     def wait_for(self, look: Callable[[], T | None], seconds: float = 30) -> T:
         """What `look` gives once it is true. Raises TimeoutError with what the cluster looks like."""
-        until = time.monotonic() + seconds
-        while not (found := look()):
-            if time.monotonic() > until:
-                pods = {pod["metadata"]["name"]: pod["status"] for pod in self.pods()}
-                raise TimeoutError(f"not within {seconds} s; pods: {json.dumps(pods)[:2000]}")
-            time.sleep(0.05)
-        return found
+        return waited(self.pods, look, seconds, 0.05)
 
     def _reachable(self, node_name: str) -> bool:
         return any(node.name == node_name and node.ready for node in self._scheduler.nodes)
@@ -223,6 +217,18 @@ class PretendCluster:
                 self.pods_control.sweep(self._jobs.counted)
 
 
-def _step_key(pod: Object) -> str | None:
+def waited(pods: Callable[[], list[Object]], look: Callable[[], T | None], seconds: float, pause: float) -> T:
+    """What `look` gives once it is true, asked every `pause` seconds. Raises TimeoutError with the pods as they are."""
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > until:
+            states = {pod["metadata"]["name"]: pod["status"] for pod in pods()}
+            raise TimeoutError(f"not within {seconds} s; pods: {json.dumps(states)[:2000]}")
+        time.sleep(pause)
+    return found
+
+
+def step_key_of(pod: Object) -> str | None:
+    """The Dagster step that the pod runs."""
     variables = [one for container in pod["spec"]["containers"] for one in container.get("env") or []]
     return next((one.get("value") for one in variables if one["name"] == "DAGSTER_RUN_STEP_KEY"), None)

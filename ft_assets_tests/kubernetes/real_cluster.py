@@ -1,7 +1,5 @@
 """A cluster whose API server, scheduler and controllers are Kubernetes' own; it is used like the pretend one."""
 
-import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from ft_assets_tests.kubernetes.control_plane import ControlPlane, control_plane
-from ft_assets_tests.kubernetes.pretend_cluster import hear_sigterm, this_machine, two_nodes
+from ft_assets_tests.kubernetes.pretend_cluster import hear_sigterm, step_key_of, this_machine, two_nodes, waited
 from ft_assets_tests.kubernetes.pretend_objects import KINDS, Object
 from ft_assets_tests.kubernetes.pretend_rules import Request, account_user
 from ft_assets_tests.kubernetes.pretend_scheduler import Node
@@ -89,7 +87,7 @@ class RealCluster:
 
     def started_pods(self, step_key: str | None = None) -> list[Object]:
         """Every pod that a node ever had; those of one Dagster step where it is named."""
-        return [pod for pod in list(self.kubelet.seen.values()) if step_key in (None, _step_key(pod))]
+        return [pod for pod in list(self.kubelet.seen.values()) if step_key in (None, step_key_of(pod))]
 
     @property
     def requests(self) -> list[Request]:
@@ -100,13 +98,7 @@ class RealCluster:
 
     def wait_for(self, look: Callable[[], T | None], seconds: float = 30) -> T:
         """What `look` gives once it is true. Raises TimeoutError with what the cluster looks like."""
-        until = time.monotonic() + seconds
-        while not (found := look()):
-            if time.monotonic() > until:
-                pods = {pod["metadata"]["name"]: pod["status"] for pod in self.pods()}
-                raise TimeoutError(f"not within {seconds} s; pods: {json.dumps(pods)[:2000]}")
-            time.sleep(0.2)
-        return found
+        return waited(self.pods, look, seconds, 0.2)
 
 
 class RealFaults:
@@ -161,8 +153,3 @@ def _request(event: Object) -> Request:
         name=about.get("name", ""),
         status=event["responseStatus"]["code"],
     )
-
-
-def _step_key(pod: Object) -> str | None:
-    variables = [one for container in pod["spec"]["containers"] for one in container.get("env") or []]
-    return next((one.get("value") for one in variables if one["name"] == "DAGSTER_RUN_STEP_KEY"), None)

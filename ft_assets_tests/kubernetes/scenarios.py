@@ -140,6 +140,16 @@ class Scenarios:
         path = self.shared / scenario / "attempts"
         return path.read_text().splitlines() if path.exists() else []
 
+    def lose_twice(self, scenario: str) -> None:
+        """Deletes the pod of the training, and the one that takes its place; asserts that its step fails then."""
+        self.begin(scenario)
+        for attempt in (1, 2):
+            self.cluster.faults.delete(self.training(scenario, attempt), grace_seconds=0)
+        assert self.end(scenario) == "FAILURE"
+        assert "It was replaced once already" in self.failure(scenario)
+        assert len(self.pods(scenario)) == 2, "a Job must not make a second pod by itself"
+        assert self.jobs(scenario) == []
+
     def go(self, scenario: str) -> None:
         """Lets the training go on to its end."""
         (self.shared / scenario / "go").touch()
@@ -157,14 +167,7 @@ def scenarios(
         shared, home = cluster.claim("shared"), folder / "home"
         home.mkdir()
         _write_lines(shared / "lines")
-        environ = {
-            "FT_ASSETS_EXECUTION": "k8s",
-            "FT_ASSETS_STATE_URL": "postgresql://nobody@127.0.0.1:1/none",
-            "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
-            "FT_ASSETS_LAKE": str(shared / "lake"),
-            "FT_ASSETS_SPECIALIZATIONS": str(shared / "lines"),
-            "FAILING_STEPS": str(shared),
-        }
+        environ = environment(shared)
         (home / "dagster.yaml").write_text(yaml.safe_dump(_instance(shared, environ)))
         own = {"DAGSTER_HOME": str(home), "HOME": str(home), "KUBECONFIG": str(cluster.kubeconfig())}
         worker = subprocess.Popen(
@@ -184,6 +187,18 @@ def scenarios(
         finally:
             os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
+
+
+def environment(shared: Path) -> dict[str, str]:
+    """What pods of runs read that keep nothing but files in the shared folder."""
+    return {
+        "FT_ASSETS_EXECUTION": "k8s",
+        "FT_ASSETS_STATE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
+        "FT_ASSETS_LAKE": str(shared / "lake"),
+        "FT_ASSETS_SPECIALIZATIONS": str(shared / "lines"),
+        "FAILING_STEPS": str(shared),
+    }
 
 
 def _instance(shared: Path, environ: dict[str, str]) -> dict[str, object]:

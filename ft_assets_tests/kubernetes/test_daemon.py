@@ -16,6 +16,7 @@ from ft_assets_tests.kubernetes.helm_chart import dagster_yaml, values
 from ft_assets_tests.kubernetes.pretend_cluster import GPU_LABELS, GPU_TAINT, PretendCluster
 from ft_assets_tests.kubernetes.pretend_objects import Object
 from ft_assets_tests.kubernetes.pretend_scheduler import Node
+from ft_assets_tests.kubernetes.scenarios import environment
 from ft_assets_tests.kubernetes.test_run_on_cluster import LINE, curated_day, project_environment
 from ft_assets_tests.postgres_server import fresh_database
 
@@ -93,14 +94,7 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
     with fresh_database() as url, PretendCluster(folder / "cluster", nodes=nodes, rbac=True) as cluster:
         shared = cluster.claim("shared")
         write_lines(shared / "lines")
-        environ = {
-            "FT_ASSETS_EXECUTION": "k8s",
-            "FT_ASSETS_STATE_URL": "postgresql://nobody@127.0.0.1:1/none",
-            "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
-            "FT_ASSETS_LAKE": str(shared / "lake"),
-            "FT_ASSETS_SPECIALIZATIONS": str(shared / "lines"),
-            "FAILING_STEPS": str(shared),
-        }
+        environ = environment(shared)
         with (
             dagster_on(
                 cluster,

@@ -76,13 +76,7 @@ def test_a_pod_that_is_taken_away_is_replaced_once_and_goes_on(on: Scenarios, fa
 
 
 def test_a_pod_that_is_taken_away_again_fails_its_step_and_its_output_stays_readable(on: Scenarios) -> None:
-    on.begin("twice")
-    for attempt in (1, 2):
-        on.cluster.faults.delete(on.training("twice", attempt), grace_seconds=0)
-    assert on.end("twice") == "FAILURE"
-    assert "It was replaced once already" in on.failure("twice")
-    assert len(on.pods("twice")) == 2, "a Job must not make a second pod by itself"
-    assert on.jobs("twice") == []
+    on.lose_twice("twice")
     assert "step 0 of one-gpu" in on.output("twice")
 
 

@@ -28,6 +28,7 @@ pytestmark = [
 ]
 KNOBS = {"num_train_epochs": 3, "max_length": 256, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 1}
 TRAINING = {"ops": {"lora_checkpoint": {"config": {"overrides": KNOBS}}}}
+CHECKPOINTS = "work/training/"  # under the root of the lake
 PATIENCE_SECONDS = 400
 KEEPS_LOGS = importlib.util.find_spec("dagster_aws") is not None  # the extra s3-logs, which the image has
 
@@ -123,7 +124,7 @@ def compute_logs(bucket: str, endpoint: str) -> dict[str, Any]:
 
 def last_saved(s3: Any, bucket: str) -> int:
     """The highest step of which S3 has a checkpoint with its manifest; 0 before there is one."""
-    found = s3.list_objects_v2(Bucket=bucket, Prefix="production/work/training/").get("Contents", [])
+    found = s3.list_objects_v2(Bucket=bucket, Prefix="/".join(("production", CHECKPOINTS))).get("Contents", [])
     keys = [re.search(r"/checkpoint-(\d+)[/.].*manifest", one["Key"]) for one in found]
     return max((int(key[1]) for key in keys if key), default=0)
 

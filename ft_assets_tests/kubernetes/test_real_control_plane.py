@@ -137,13 +137,7 @@ def test_a_pod_that_its_node_ended_is_replaced_once_and_goes_on(on: Scenarios, f
 def test_a_pod_that_is_deleted_again_fails_its_step_and_leaves_no_job(on: Scenarios) -> None:
     if on.cluster.plane.minor_version < SUPPORTED:
         pytest.skip("before 1.29 a Job may make a second pod for one that was deleted")
-    on.begin("twice")
-    for attempt in (1, 2):
-        on.cluster.faults.delete(on.training("twice", attempt), grace_seconds=0)
-    assert on.end("twice") == "FAILURE"
-    assert "It was replaced once already" in on.failure("twice")
-    assert len(on.pods("twice")) == 2, "a Job must not make a second pod by itself"
-    assert on.jobs("twice") == []
+    on.lose_twice("twice")
 
 
 def test_a_cancelled_run_leaves_no_job_and_no_pod(on: Scenarios) -> None:

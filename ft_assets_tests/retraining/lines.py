@@ -11,7 +11,8 @@ from ft_assets.dataset.snapshot import build_snapshot
 from ft_assets.dataset.split import SplitFractions, side_of
 from ft_assets.lake import Lake
 from ft_assets.specializations.specialization import Specialization, Trigger
-from ft_assets_tests.dataset.conftest import TYPES, turns
+from ft_assets_tests.dataset.conftest import TYPES
+from ft_assets_tests.dataset.curated_rows import curated_row
 
 LINE, KEY, DAY = "qa-engineer", "ft_assets", "2026-03-01"
 
@@ -31,7 +32,11 @@ def train_rows(count: int, first: int = 0, day: str = DAY) -> list[dict[str, Any
     """Rows that stand on the train side, from the `first`-th one on."""
     names = (f"case-{number:05d}" for number in counting())
     on_train = (name for name in names if side_of(f"cluster-{name}", KEY) == "train")
-    return [_row(name, day) for place, name in zip(range(first + count), on_train, strict=False) if place >= first]
+    return [
+        curated_row(LINE, name, day)
+        for place, name in zip(range(first + count), on_train, strict=False)
+        if place >= first
+    ]
 
 
 def curate(lake: Lake, rows: list[dict[str, Any]], day: str = DAY) -> None:
@@ -45,27 +50,3 @@ def snapshot_of(lake: Lake, folder: Path) -> str:
     curated = lake.scan("curated_examples")
     build_snapshot(curated, choice, KEY, SplitFractions(), [], None, folder, specialization=LINE)
     return lake.put_artifact("snapshot", folder).digest
-
-
-def _row(name: str, day: str) -> dict[str, Any]:
-    return {
-        **dict.fromkeys(TYPES),
-        "example_id": name,
-        "interaction_ids": [f"log-{name}"],
-        "day": day,
-        "role": LINE,
-        "task_type": "test_cases",
-        "reasoning_mode": "standard",
-        "source": "ide-plugin",
-        "tags": [],
-        "prompt_id": f"prompt-{name}",
-        "answer_id": f"answer-{name}",
-        "cluster_id": f"cluster-{name}",
-        "linked_clusters": [],
-        "duplicate_group": name,
-        "messages": turns(f"Test {name}?", f"Given {name}, when it runs, then it ends."),
-        "high_score": True,
-        "quality_score": 0.9,
-        "human_verified": False,
-        "n_tokens": 12,
-    }
