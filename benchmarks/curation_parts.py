@@ -22,13 +22,14 @@ from ft_assets.curation.masking import secrets_left
 from ft_assets.curation.near_duplicates import Segment
 from ft_assets.curation.rules import CurationRules
 from ft_assets.curation.tokens import TokenCounter
-from ft_assets.ingest.checked_schema import RAW_INTERACTIONS
-from ft_assets.ingest.landing import ingest_day
+from ft_assets.ingest.checked_schema import FEEDBACK, RAW_INTERACTIONS
+from ft_assets.ingest.landing import DayIngest, ingest_day
 from ft_assets.lake import Lake
+from ft_assets.rejections_schema import REJECTION_SCHEMA, REJECTIONS
 from ft_assets.settings import read_settings
 from ft_assets.validated import validated
 
-BATCH_ROWS = 50_000  # as the assets do
+BATCH_ROWS = 100_000  # as the assets do
 WARM_UP_ROWS = 200
 
 Seconds = dict[str, float]
@@ -45,24 +46,29 @@ class InnerCuration:
         self._segments: dict[str, Segment] = {}
 
     def batch(self, days: Sequence[str]) -> Curated:
-        """Ingests and curates these days, validates both tables, and looks for secrets that are left."""
+        """Ingests and curates these days, validates what came of it, and looks for secrets that are left."""
         with self._stage("ingest"):
-            raw = pl.concat([self._ingest(day) for day in days])
+            ingested = [self._ingest(day) for day in days]
+            raw = pl.concat([each.rows for each in ingested])
         with self._stage("curate"):
             curated = curate(raw, CurationRules(), self._segments, count_tokens=self._counter.count)
             self._segments |= curated.segments
         with self._stage("validate"):
             validated(RAW_INTERACTIONS, raw, days)
             validated(CURATED_EXAMPLES, curated.examples, days)
+            validated(FEEDBACK, pl.concat([each.feedback for each in ingested]), days)
+            problems = [problem.model_dump() for each in ingested for problem in each.rejections]
+            validated(REJECTIONS, pl.DataFrame(problems, schema=REJECTION_SCHEMA), days)
+            validated(REJECTIONS, curated.rejections, days)
         with self._stage("look for secrets"):
             if left := secrets_left(curated.examples):
                 print(f"{len(left)} examples still hold a secret", file=sys.stderr)
         return curated
 
-    def _ingest(self, day: str) -> pl.DataFrame:
-        rows = ingest_day(self._lake, day, self._known).rows
-        self._known = pl.concat([self._known, rows.select("interaction_id", "day")])
-        return rows
+    def _ingest(self, day: str) -> DayIngest:
+        ingested = ingest_day(self._lake, day, self._known)
+        self._known = pl.concat([self._known, ingested.rows.select("interaction_id", "day")])
+        return ingested
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

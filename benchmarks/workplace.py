@@ -89,8 +89,8 @@ class Workplace:
             "VIRTUAL_ENV": str(Path(sys.executable).parent.parent),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("FT_ASSETS_", "DAGSTER_"))}
-        return kept | own
+        ours = ("FT_ASSETS_", "DAGSTER_", "_RJEM_")  # the last one was set by this process's own import of Polars
+        return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | own
 
 
 def counts_of(place: Workplace) -> dict[str, int]:

@@ -17,7 +17,7 @@ from ft_assets.validated import validated
 if TYPE_CHECKING:
     from ft_assets.curation.curate import Curated
 
-BATCH_ROWS = 50_000  # answers that are read, curated and committed together
+BATCH_ROWS = 100_000  # answers that are read, curated and committed together
 FEEDBACK_STAMP = "feedback_stamp"  # metadata key: what had been said about the day's answers when they were curated
 
 

@@ -14,7 +14,7 @@ from ft_assets.validated import validated
 LANDING_STAMP = "landing_stamp"  # metadata key: which state of the day's landing files was read
 RECORDS = "records"  # metadata key: how many records the files held, counted before any was parsed
 EXPANDED = "expanded"  # metadata key: how many more items they became, because a preference pair is two answers
-BATCH_BYTES = 64 * 1024**2  # of landing files that are read and committed together
+BATCH_BYTES = 128 * 1024**2  # of landing files that are read and committed together
 
 
 @dg.asset(
@@ -53,20 +53,26 @@ class KnownInteractions:
     def __init__(self, lake: Lake):
         self._lake = lake
         self._version: int | None = None
-        self._rows = pl.DataFrame(schema={"interaction_id": pl.String, "day": pl.String})
+        self._by_day: dict[str, pl.DataFrame] = {}  # interaction_id and day
 
     def of_other_days(self, days: list[str]) -> pl.DataFrame:
         """interaction_id and day of every answer that other days hold."""
         version = self._lake.version("raw_interactions")
         if version is not None and version != self._version:
-            self._rows = self._lake.scan("raw_interactions").select("interaction_id", "day").collect()
-            self._version = version
-        return self._rows.filter(~pl.col("day").is_in(days))
+            rows = self._lake.scan("raw_interactions").select("interaction_id", "day").collect()
+            self._by_day, self._version = _by_day(rows), version
+        others = [known for day, known in self._by_day.items() if day not in days]
+        return pl.concat([pl.DataFrame(schema={"interaction_id": pl.String, "day": pl.String}), *others])
 
-    def replaced(self, known: pl.DataFrame, version: int) -> None:
-        """Takes what is known after a commit to the table that made this version."""
+    def replaced(self, rows: pl.DataFrame, days: list[str], version: int) -> None:
+        """Takes these rows for all that the days hold, after the commit that put them there and made this version."""
         if version == (0 if self._version is None else self._version + 1):  # else somebody else wrote as well
-            self._rows, self._version = known, version
+            others = {day: known for day, known in self._by_day.items() if day not in days}
+            self._by_day, self._version = others | _by_day(rows.select("interaction_id", "day")), version
+
+
+def _by_day(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    return {str(day): known for (day,), known in rows.partition_by("day", as_dict=True).items()}
 
 
 def ingest_batch(
@@ -90,7 +96,7 @@ def ingest_batch(
     replace_rejections(lake, "ingest", pl.DataFrame(problems, schema=REJECTION_SCHEMA), days)
     if feedback.height or lake.exists("feedback"):
         lake.replace("feedback", feedback, {"day": days})
-    earlier.replaced(known, lake.replace("raw_interactions", rows, {"day": days}))
+    earlier.replaced(rows, days, lake.replace("raw_interactions", rows, {"day": days}))
     return {
         day: table_metadata(rows, each.rows.height)
         | {name: each.counts[name] for name in (RECORDS, EXPANDED, "files", "feedback", "rejected", "rejected_by_rule")}
