@@ -58,12 +58,10 @@ def _by_conversation(
 
     if attention_mask is not None or position_ids is None or len(query) != 1:
         raise ValueError(f"{BY_CONVERSATION} reads one packed row with position_ids and no mask; use {SDPA} instead")
-    outputs = [
-        sdpa_attention_forward(
-            module, query[:, :, start:stop], key[:, :, start:stop], value[:, :, start:stop], None, **kwargs
-        )[0]
-        for start, stop in pairwise(_bounds(position_ids))
-    ]
+    lengths = [stop - start for start, stop in pairwise(_bounds(position_ids))]
+    # split, not a slice for each: the backward of a slice fills and adds a whole row of zeros
+    parts = zip(*(states.split(lengths, dim=2) for states in (query, key, value)), strict=True)
+    outputs = [sdpa_attention_forward(module, *part, None, **kwargs)[0] for part in parts]
     return torch.cat(outputs, dim=1), None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
+from ft_assets.training.answer_head import MOST_LOGITS
 from ft_assets.training.model_shape import ModelShape
 from ft_assets.training.recipe import Recipe
 
@@ -22,6 +23,7 @@ OPTIMIZER_BYTES = {"adamw_torch_fused": 8, "adamw_torch": 8, "adamw_bnb_8bit": 2
 # trl.kernels.chunked_logprob: logits are computed in tiles of so many tokens and vocabulary entries.
 LOGIT_TOKENS, LOGIT_VOCABULARY = 4096, 32_768
 LOGIT_COPIES_ON_CPU = 6  # float32 copies of a tile in its backward; on a GPU one Triton kernel writes in place
+HELD_LOGIT_COPIES = 3  # float32 copies where answer_head.py keeps all logits of a forward
 # A heap keeps holes between tensors of many sizes: on a CPU under glibc's malloc the peak of resident memory was 1.6 to
 # 1.8 times the sum of what is alive. A GPU's allocator is asked for what is allocated, so its holes do not count.
 HEAP_FACTOR: dict[DeviceType, float] = {"cpu": 1.7, "cuda": 1.0}
@@ -269,12 +271,15 @@ def _mask_bytes(question: MemoryQuestion) -> int:
 
 
 def _logit_bytes(question: MemoryQuestion) -> float:
-    """The LM head's tile of logits, and its gradients of hidden states and, under full, of its own weights."""
+    """The LM head's logits or its tile of them, and its gradients of hidden states and, under full, of its own weights."""
     shape = question.shape
     learned = question.tokens * question.learned_share
     rows, columns = min(learned, LOGIT_TOKENS), min(shape.vocab, LOGIT_VOCABULARY)
     head = shape.vocab * shape.hidden * SINGLE if question.recipe.method == "full" else 0
-    if question.device == "cpu":
+    held = question.recipe.objective == "sft" and learned * shape.vocab <= MOST_LOGITS
+    if question.device == "cpu" and held:
+        tile = learned * shape.vocab * (question.product_bytes + HELD_LOGIT_COPIES * SINGLE)
+    elif question.device == "cpu":
         weights = columns * shape.hidden * SINGLE if question.half else 0  # a CPU multiplies a float32 copy of them
         tile = rows * columns * (question.product_bytes + LOGIT_COPIES_ON_CPU * SINGLE) + weights
     else:

@@ -1,11 +1,9 @@
 """Supervised fine-tuning with TRL, on packed rows, with the loss on the answers only."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ft_assets.compute import compute_device
+from ft_assets.training.answer_head import answer_head
 from ft_assets.training.attention import attention_for
 from ft_assets.training.checkpoint_callback import sealing
 from ft_assets.training.stage import StageSetup
@@ -14,8 +12,6 @@ from ft_assets.training.trainer_arguments import shared_arguments
 if TYPE_CHECKING:
     from trl import SFTTrainer
 
-log = logging.getLogger(__name__)
-
 
 def sft_trainer(setup: StageSetup) -> "SFTTrainer":
     """A sealed SFTTrainer: `train()` resumes by itself and ends with the weights of the lowest validation loss."""
@@ -23,7 +19,7 @@ def sft_trainer(setup: StageSetup) -> "SFTTrainer":
 
     class AnswersOnly(SFTTrainer):
         def train(self, *args: Any, **kwargs: Any) -> Any:
-            with _lm_head_on_answer_tokens():
+            with answer_head():
                 return super().train(*args, **kwargs)
 
     setup.model.set_attn_implementation(attention_for(compute_device(), setup.recipe.max_length))
@@ -47,23 +43,3 @@ def sft_trainer(setup: StageSetup) -> "SFTTrainer":
         callbacks=list(setup.callbacks),
     )
     return trainer
-
-
-@contextmanager
-def _lm_head_on_answer_tokens() -> Iterator[None]:
-    """Lets TRL compute the LM head on answer tokens only, on a CPU too: same loss and gradients, a quarter faster.
-
-    TRL does so where it finds Triton and asks a private function; if that is gone, training is slower and right.
-    """
-    from trl.trainer import utils as trl_utils
-
-    asked = getattr(trl_utils, "_use_triton", None)
-    if asked is None:
-        log.warning("trl.trainer.utils._use_triton is gone in this TRL: the LM head runs on every token, more slowly")
-        yield
-        return
-    trl_utils._use_triton = lambda device: True
-    try:
-        yield
-    finally:
-        trl_utils._use_triton = asked
