@@ -271,7 +271,7 @@ def _mask_bytes(question: MemoryQuestion) -> int:
 
 
 def _logit_bytes(question: MemoryQuestion) -> float:
-    """The LM head's logits or its tile of them, and its gradients of hidden states and, under full, of its own weights."""
+    """The LM head's logits, or its tile, and its gradients of hidden states and, under full, of its own weights."""
     shape = question.shape
     learned = question.tokens * question.learned_share
     rows, columns = min(learned, LOGIT_TOKENS), min(shape.vocab, LOGIT_VOCABULARY)
