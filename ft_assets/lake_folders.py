@@ -13,6 +13,10 @@ from typing import Any, Protocol
 from ft_assets.errors import BadConfiguration, BadInput, MissingInput, Rerunnable
 from ft_assets.settings import s3_storage_options
 
+# How long an S3 that hangs instead of refusing may hold a request, and with it a training that saves: under three
+# minutes. boto's own 60 seconds for each would make it ten.
+CONNECT_SECONDS, ANSWER_SECONDS, ATTEMPTS = 10, 30, 5
+
 
 @dataclass(frozen=True)
 class StoredFile:
@@ -141,7 +145,12 @@ class S3Folders:
 
         endpoint = s3_storage_options().get("AWS_ENDPOINT_URL")
         style = {"addressing_style": "path"} if endpoint else None  # MinIO and moto know no bucket host names
-        config = Config(retries={"max_attempts": 5, "mode": "standard"}, s3=style)
+        config = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=ANSWER_SECONDS,
+            retries={"max_attempts": ATTEMPTS, "mode": "standard"},
+            s3=style,
+        )
         return Session().client("s3", endpoint_url=endpoint, config=config)
 
     def key(self, key: str) -> str:

@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -8,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from ft_assets import lake_folders
 from ft_assets.errors import BadConfiguration, BadInput, IncompleteArtifact, MissingInput, Rerunnable
 from ft_assets.lake import Artifact, Lake, directory_digest
 from ft_assets.settings import PROJECT_ROOT
@@ -185,3 +187,16 @@ def test_a_wrong_bucket_is_a_configuration_error_and_a_dead_endpoint_is_worth_a_
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(Rerunnable, match="cannot be reached"):
         Lake("s3://bucket/x", tmp_path).landing_days()
+
+
+def test_an_s3_that_takes_requests_and_never_answers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lake_folders, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(lake_folders, "ATTEMPTS", 2)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(Rerunnable, match=r"cannot be reached.*Read timeout"):
+            Lake("s3://bucket/x", tmp_path).landing_days()
