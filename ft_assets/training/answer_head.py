@@ -73,7 +73,8 @@ def _per_token(
     import torch
     from torch.nn.functional import cross_entropy, linear
 
-    logits = linear(hidden, weight, bias).float()
+    kind = hidden.dtype  # FSDP2 gives bfloat16 states and gathers float32 weights
+    logits = linear(hidden, weight.to(kind), None if bias is None else bias.to(kind)).float()
     log_probs = -cross_entropy(logits, targets, reduction="none")
     with torch.no_grad():  # for the log only
         log_z = logits.gather(-1, targets[:, None])[:, 0] - log_probs

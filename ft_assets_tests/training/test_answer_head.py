@@ -11,7 +11,9 @@ OUTPUTS = ("log_probs", "entropy", "is_top1")
 pytestmark = pytest.mark.torch
 
 
-def asked(softcap: float | None = None, outputs: tuple[str, ...] = OUTPUTS) -> list["torch.Tensor | None"]:
+def asked(
+    softcap: float | None = None, outputs: tuple[str, ...] = OUTPUTS, half: bool = False
+) -> list["torch.Tensor | None"]:
     """What the head that TRL would call now says of ten random tokens, and the gradients of their loss."""
     import torch
     from trl.trainer import utils
@@ -22,18 +24,21 @@ def asked(softcap: float | None = None, outputs: tuple[str, ...] = OUTPUTS) -> l
     bias = torch.randn(40, generator=random).requires_grad_()
     targets = torch.randint(40, (10,), generator=random)
     targets[:5] = (hidden @ weight.T + bias).argmax(-1)[:5]
-    found = utils._ChunkedLogProbFunction.apply(hidden, weight, bias, targets, 1.0, 32, softcap, 1.0, outputs)
+    states = hidden.to(torch.bfloat16) if half else hidden
+    found = utils._ChunkedLogProbFunction.apply(states, weight, bias, targets, 1.0, 32, softcap, 1.0, outputs)
     (-found[0].sum() / 10).backward()
     return [*found, hidden.grad, weight.grad, bias.grad]
 
 
-def assert_same(found: list["torch.Tensor | None"], wanted: list["torch.Tensor | None"]) -> None:
+def assert_same(
+    found: list["torch.Tensor | None"], wanted: list["torch.Tensor | None"], tolerance: float = 1e-5
+) -> None:
     import torch
 
     for one, other in zip(found, wanted, strict=True):
         assert (one is None) == (other is None)
         if one is not None and other is not None:
-            assert torch.allclose(one.float(), other.float(), atol=1e-5)
+            assert torch.allclose(one.float(), other.float(), atol=tolerance)
 
 
 def test_the_head_says_and_learns_what_trl_s_own_does() -> None:
@@ -45,6 +50,12 @@ def test_the_head_says_and_learns_what_trl_s_own_does() -> None:
     assert found[4][:5].all() and not found[4].all()
     assert_same(found, wanted)
     assert not torch.equal(found[5], wanted[5])  # else it was TRL's own again
+
+
+def test_states_in_bfloat16_meet_weights_in_float32_as_under_fsdp2() -> None:
+    wanted = asked(half=True)
+    with heads.answer_head():
+        assert_same(asked(half=True), wanted, tolerance=0.05)
 
 
 def test_what_it_does_not_compute_goes_to_trl_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
