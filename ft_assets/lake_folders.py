@@ -14,7 +14,7 @@ from ft_assets.errors import BadConfiguration, BadInput, MissingInput, Rerunnabl
 from ft_assets.settings import s3_storage_options
 
 # How long an S3 that hangs instead of refusing may hold a request, and with it a training that saves: under three
-# minutes. boto's own 60 seconds for each would make it ten.
+# minutes. boto's own 60 seconds for each would make it five.
 CONNECT_SECONDS, ANSWER_SECONDS, ATTEMPTS = 10, 30, 5
 
 

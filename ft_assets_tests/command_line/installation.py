@@ -21,7 +21,8 @@ from ft_assets.state import State
 from ft_assets.state_registry import record_evaluation
 from ft_assets.training.received import write_received
 from ft_assets.training.stage_data import SideRows, TrainingRows
-from ft_assets_tests.dataset.conftest import TYPES, turns
+from ft_assets_tests.dataset.conftest import TYPES
+from ft_assets_tests.dataset.curated_rows import curated_row
 from ft_assets_tests.evaluation.report_samples import a_suite, facts_of
 
 LINE, CAREFUL = "qa-engineer", "devops-engineer"  # the second one wants a person's approval
@@ -112,28 +113,9 @@ class Installation:
 
 def _curated(line: str, day: str, number: int, good: bool) -> dict[str, Any]:
     name = f"{line}-{number:03d}"
-    return {
-        "example_id": name,
-        "interaction_ids": [f"log-{name}", f"log-{name}-again"] if number % 10 == 0 else [f"log-{name}"],
-        "day": day,
-        "role": line,
-        "task_type": "test_cases",
-        "reasoning_mode": "standard",
-        "domain": None,
-        "source": "ide-plugin",
-        "tags": [],
-        "prompt_id": f"prompt-{name}",
-        "answer_id": f"answer-{name}",
-        "cluster_id": f"cluster-{name}",
-        "linked_clusters": [],
-        "duplicate_group": name,
-        "messages": turns(f"Test {name}?", f"Given {name}, when it runs, then it ends."),
-        "high_score": good,
-        "quality_score": 0.9 if good else 0.2,
-        "human_verified": False,
-        "n_tokens": 12,
-        "low_score_reason": None if good else "rating too low",
-    }
+    again = {"interaction_ids": [f"log-{name}", f"log-{name}-again"]} if number % 10 == 0 else {}
+    low = {} if good else {"high_score": False, "quality_score": 0.2, "low_score_reason": "rating too low"}
+    return curated_row(line, name, day) | again | low
 
 
 def _provenance(line: str, snapshot: str, knobs: Mapping[str, Any]) -> dict[str, Any]:

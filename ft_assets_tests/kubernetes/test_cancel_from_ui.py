@@ -9,6 +9,7 @@ from ft_assets.settings import PROJECT_ROOT
 from ft_assets_tests.kubernetes.dagster_on_cluster import dagster_on
 from ft_assets_tests.kubernetes.helm_chart import dagster_yaml, values
 from ft_assets_tests.kubernetes.pretend_cluster import PretendCluster
+from ft_assets_tests.kubernetes.scenarios import environment
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 MODULE = "ft_assets_tests.kubernetes.failing_steps"
@@ -17,14 +18,7 @@ MODULE = "ft_assets_tests.kubernetes.failing_steps"
 def test_a_run_that_is_cancelled_in_the_ui_ends_both_of_its_pods(tmp_path: Path, postgres_url: str) -> None:
     with PretendCluster(tmp_path / "cluster", rbac=True) as cluster:
         shared = cluster.claim("shared")
-        environ = {
-            "FT_ASSETS_EXECUTION": "k8s",
-            "FT_ASSETS_STATE_URL": "postgresql://nobody@127.0.0.1:1/none",
-            "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
-            "FT_ASSETS_LAKE": str(shared / "lake"),
-            "FT_ASSETS_SPECIALIZATIONS": str(shared / "lines"),
-            "FAILING_STEPS": str(shared),
-        }
+        environ = environment(shared)
         line = yaml.safe_load((PROJECT_ROOT / "ft_assets/specializations/qa-engineer.yaml").read_text())
         (shared / "lines").mkdir()
         (shared / "lines" / "one-gpu.yaml").write_text(
