@@ -10,7 +10,7 @@ the machine does and is not judged. The parts:
 end_to_end     `dg launch --job curate` over the thirty days as one run, through the real assets with their checks,
                against plain_pipeline.py, which does the same work list; also how cost and memory grow with the rows
 days           the thirty days of a million rows, one run per day in order: the thirtieth against the second
-overhead       what Dagster and the lake add to a plain Python process with the same functions on the same data
+overhead       what Dagster and the lake add to the project's own functions, both clocked in one run: curation_share.py
 reading        landing files to typed rows, against the plain pipeline's reading; `pandas.read_json`, which only
                parses, is printed beside
 validation     pandera on the curated frame, against Great Expectations with equivalent rules
@@ -146,22 +146,20 @@ def days(place: Workplace, asked: argparse.Namespace, report: Report) -> None:
 
 # ---- parts that run inside one process -------------------------------------------------------------------------------
 def overhead(place: Workplace, asked: argparse.Namespace, report: Report) -> None:
-    """The whole run against the inner functions on the same data."""
+    """Which part of the whole run is not the project's own functions."""
     rows = max(asked.rows)
     print(f"\n## What Dagster and the lake add, {rows:,} rows\n", flush=True)
     place.generate(rows)
-    whole, inner = [], []
+    runs = []
     for _ in range(asked.repeat):
         place.reset()
-        inner.append(place.inner("stages"))
-        whole.append(place.curate(DAYS[0], DAYS[-1]).cpu_seconds)
-        print(f"    inner functions {inner[-1]['total']:.1f} CPU-s, whole run {whole[-1]:.1f} CPU-s", flush=True)
-    report.data["overhead"] = {"rows": rows, "whole": whole, "inner": inner}
-    added = [run - each["total"] for each, run in zip(inner, whole, strict=True)]
-    print(f"    {', '.join(f'{name} {taken:.1f}' for name, taken in inner[-1].items())}")
-    print(f"    added: {', '.join(f'{each:.1f}' for each in added)} CPU-s")
-    # by pairs, which ran one after the other: a slow minute of the machine would be half of a difference of medians
-    share = statistics.median(each / run for each, run in zip(added, whole, strict=True))
+        runs.append(place.share(DAYS[0], DAYS[-1]))
+        print(f"    {runs[-1]['whole']:.1f} CPU-s, of which added {runs[-1]['share']:.1%}", flush=True)
+    report.data["overhead"] = {"rows": rows, "runs": runs}
+    median = sorted(runs, key=lambda run: run["share"])[len(runs) // 2]
+    for side in ("functions", "added"):
+        print(f"    {side}: {', '.join(f'{name} {taken:.1f}' for name, taken in median[side].items())} CPU-s")
+    share = statistics.median(run["share"] for run in runs)
     report.judge("what Dagster and the lake add, share of the stage's CPU", share, MOST_OVERHEAD)
 
 

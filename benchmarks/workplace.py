@@ -59,6 +59,10 @@ class Workplace:
             sys.exit(f"The run was not recorded in {self.folder / 'instance'}, so another Dagster instance was used.")
         return cost
 
+    def share(self, first: str, last: str) -> dict[str, Any]:
+        """What part of that run is the project's own functions: see curation_share.py, whose figures these are."""
+        return self._figures("curation_share.py", first, last)
+
     def plain(self, *options: str) -> tuple[Cost, dict[str, Any]]:
         """The plain pipeline over all days, and what it says of itself."""
         command = [
@@ -74,11 +78,16 @@ class Workplace:
 
     def inner(self, part: str) -> dict[str, Any]:
         """A part of curation_parts.py in a process of its own; the figures that it prints."""
-        command = [sys.executable, str(HERE / "curation_parts.py"), part, str(self.lake)]
-        done = subprocess.run(command, env=self._environment() | ALLOCATOR, capture_output=True, text=True, check=False)
+        return self._figures("curation_parts.py", part, str(self.lake))
+
+    def _figures(self, script: str, *arguments: str) -> dict[str, Any]:
+        command = [sys.executable, str(HERE / script), *arguments]
+        env = self._environment() | ALLOCATOR
+        done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
-            sys.exit(f"{part} failed:\n{done.stderr[-4000:]}")
-        return json.loads(done.stdout.splitlines()[-1])
+            sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
+        figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return figures
 
     def _environment(self) -> dict[str, str]:
         own = {
