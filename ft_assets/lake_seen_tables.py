@@ -15,7 +15,7 @@ class _Look(NamedTuple):
 
 
 class SeenTables:
-    """Tables in local folders, to look at and never to commit with: whoever commits moves the one that he holds."""
+    """Tables in local folders. One that was handed out stays at its version, also for whoever commits with it."""
 
     def __init__(self, open_table: Callable[[str], "DeltaTable | None"], path_of: Callable[[str], str]):
         self._open, self._path_of = open_table, path_of
@@ -26,6 +26,8 @@ class SeenTables:
         look = self._looks.get(table)
         if look and self._stamp(table, look.version) == look.stamp and not self._stamp(table, look.version + 1):
             return look.delta
+        if not look and not os.path.isdir(f"{self._path_of(table)}/_delta_log"):
+            return None
         delta = self._open(table)
         if delta is not None and (stamp := self._stamp(table, delta.version())):
             self._looks[table] = _Look(delta, delta.version(), stamp)

@@ -32,7 +32,7 @@ def write_files(
         path = "/".join([*(_folder(*each) for each in partition.items()), f"part-{uuid.uuid4()}.zstd.parquet"])
         content = io.BytesIO()
         # Level 1 halves the bytes for the CPU that writing the other half would take.
-        rows.drop(partition_by).write_parquet(content, compression="zstd", compression_level=1, statistics=False)
+        rows.write_parquet(content, compression="zstd", compression_level=1, statistics=False)
         folders.write(f"{table_key}/{path}", content.getvalue())
         added.append(_add_action(path, content.tell(), rows.height, partition))
     return added
@@ -41,12 +41,16 @@ def write_files(
 def _partitions(
     frame: "pl.DataFrame", partition_by: Sequence[str]
 ) -> "Iterable[tuple[tuple[object, ...], pl.DataFrame]]":
-    """Values and rows of each partition; without a copy of the rows where those of a partition stand together."""
+    """Values and rows of each partition, without the partition columns, which stand in the path.
+
+    No row is copied where those of a partition stand together.
+    """
     runs = frame.select(partition_by).to_struct().rle().struct.unnest()
     names = [tuple(value.values()) for value in runs["value"]]
     if len(set(names)) < len(names):
-        return frame.partition_by(partition_by, as_dict=True, maintain_order=True).items()
+        return frame.partition_by(partition_by, as_dict=True, maintain_order=True, include_key=False).items()
     starts = (runs["len"].cum_sum() - runs["len"]).to_list()
+    frame = frame.drop(partition_by)
     return [(name, frame.slice(start, rows)) for name, start, rows in zip(names, starts, runs["len"], strict=True)]
 
 

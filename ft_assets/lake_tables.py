@@ -48,7 +48,7 @@ class DeltaTables:
             return None
 
     def seen(self, table: str) -> "DeltaTable | None":
-        """As `open`, to look at and never to commit with."""
+        """As `open`, without reading the log again while nobody writes; for everybody, so never moved to a version."""
         return self.open(table) if self.storage_options is not None else self._seen.latest(table)
 
     def scan(self, table: str, where: Partitions | None) -> "pl.LazyFrame":
@@ -79,7 +79,7 @@ class DeltaTables:
         replaced: set[str] | None = None
         conflicts = 0
         for attempt in range(COMMITS):
-            delta = self.open(table)
+            delta = self.seen(table)
             there = _paths(delta, named) if delta else set()
             conflicts += replaced is not None and there != replaced
             if conflicts > RETRIES:
@@ -248,11 +248,12 @@ def _fitted(table: str, frame: "pl.DataFrame", delta: "DeltaTable | None", parti
     columns = delta.metadata().partition_columns
     if columns != partition_by:
         raise BadInput(f"{table} is partitioned by {columns}, and replace names {partition_by}. Name exactly those.")
-    schema = pl.Schema(delta.schema())
-    missing = [name for name in schema if name not in frame.schema]
-    present = [name for name in schema if name in frame.schema]
-    fitted = frame.with_columns(pl.col(name).cast(schema[name]) for name in present if _holds_null(frame.schema[name]))
-    other = {name: (fitted.schema[name], schema[name]) for name in present if fitted.schema[name] != schema[name]}
+    schema, found = pl.Schema(delta.schema()), frame.schema
+    missing = [name for name in schema if name not in found]
+    present = [name for name in schema if name in found]
+    fitted = frame.with_columns(pl.col(name).cast(schema[name]) for name in present if _holds_null(found[name]))
+    found = fitted.schema
+    other = {name: (found[name], schema[name]) for name in present if found[name] != schema[name]}
     if missing or other:
         raise BadInput(
             f"The frame does not fit {table}: columns missing {missing}, columns of another type (found, wanted) "
