@@ -66,7 +66,7 @@ test: .cache/checkov/bin/checkov test-fast
 	.cache/checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 
 test-fast: install
-	$(BIN)/python -m pytest -n auto -m "not slow and not torch and not service and not gpu"
+	$(BIN)/python -m pytest -n auto -m "not slow and not torch and not service and not gpu and not long"
 
 test-long: install
 	$(BIN)/python -m pytest -m long

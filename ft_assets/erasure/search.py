@@ -48,7 +48,8 @@ def search(lake: Lake, person: Person, known: Found) -> tuple[Found, list[str]]:
 def is_theirs(lake: Lake, table: str, person: Person, found: Found) -> pl.Expr:
     """The rows of a table that are the person's or about their rows, told by its columns; never null.
 
-    A curated row belongs to whoever asked first; copies by others in its interaction_ids do not make it theirs.
+    A curated row belongs to whoever asked first; copies by others in its interaction_ids do not make it theirs. A
+    preference pair is theirs if one of its interactions is.
     """
     schema = lake.scan(table).collect_schema()
     is_any = pl.lit(False)
@@ -61,9 +62,9 @@ def is_theirs(lake: Lake, table: str, person: Person, found: Found) -> pl.Expr:
     if "user_id" in schema:
         is_any |= person.in_column("user_id")
     is_any |= among("interaction_id", found.interactions)
-    is_any |= among("row_id", found.rows) | among("pair_id", found.pairs)
+    is_any |= among("row_id", found.rows)
     if "interaction_ids" not in schema:  # an id of a text is also that of somebody else's copy, which took its place
-        is_any |= among("example_id", found.examples)
+        is_any |= among("example_id", found.examples) | among("pair_id", found.pairs)
     is_any |= among("prompt_digest", found.prompts)
     if table == "predictions":  # a model may repeat what it learned to whoever asks
         is_any |= among("model_digest", found.models)
@@ -74,8 +75,6 @@ def is_theirs(lake: Lake, table: str, person: Person, found: Found) -> pl.Expr:
         first = ids.first().is_in(sorted(found.interactions))
         of_any = ids.set_intersection(sorted(found.interactions)).list.len() > 0
         is_any |= (of_any if "pair_id" in schema else first).fill_null(False)
-    if "example_ids" in schema and found.examples:
-        is_any |= (pl.col("example_ids").list.set_intersection(sorted(found.examples)).list.len() > 0).fill_null(False)
     return is_any
 
 

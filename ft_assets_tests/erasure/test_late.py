@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from ft_assets.dataset.rows import read_side
@@ -100,3 +101,26 @@ def test_somebody_elses_copy_of_the_same_text_is_not_theirs_when_the_erasure_is_
     assert shared in world.lake.scan("curated_examples").collect()["example_id"]
     assert world.lake.artifact("report", report.digest) and world.lake.artifact("snapshot", snapshot.digest)
     assert not taint_late(world.lake, world.state, adapter.digest, "registered_model")
+
+
+def test_somebody_elses_pair_of_the_same_texts_stays_when_the_erasure_is_run_again(world: World) -> None:
+    copy = record(1, USER) | {"interaction_id": "row-copy", "user_id": "user-3"}
+    told = [
+        {
+            "interaction_id": name,
+            "correction": "Given a better plan at the harbour, when the last tram ends, all lights of the town go out.",
+            "user_id": "user-4",
+        }
+        for name in ("own-1", "row-copy")
+    ]
+    world.lake.land(FIRST, "copy.jsonl", "".join(f"{json.dumps(each)}\n" for each in (copy, *told)).encode())
+    world.ingest()
+    world.curate()
+    [theirs] = world.pairs().filter(pl.col("interaction_ids").list.contains("own-1"))["pair_id"]
+    first = forgotten(world)
+    assert theirs in first.found.pairs and theirs not in world.lake.scan("preference_pairs").collect()["pair_id"]
+    world.ingest()
+    world.curate()
+    assert world.pairs().filter(pair_id=theirs)["interaction_ids"].to_list() == [["row-copy"]], "the same id"
+    forgotten(world)
+    assert theirs in world.lake.scan("preference_pairs").collect()["pair_id"]

@@ -17,6 +17,7 @@ from ft_assets.curation.curate import curate
 from ft_assets.curation.judge_schema import JUDGE_CACHE_SCHEMA, JUDGE_SCORES_SCHEMA
 from ft_assets.curation.review_files import write_review_files
 from ft_assets.dataset.export import write_rows
+from ft_assets.dataset.preferences import pairs_of_days
 from ft_assets.dataset.rows import read_side
 from ft_assets.dataset.select import Selector
 from ft_assets.dataset.snapshot import build_snapshot
@@ -98,6 +99,13 @@ class World:
         self.lake.replace("judge_scores", judged.select(list(JUDGE_SCORES_SCHEMA)), {"day": days})
         cached = judged.with_columns(chunk=pl.lit("1")).select(list(JUDGE_CACHE_SCHEMA))
         self.lake.replace("judge_cache", cached, {"chunk": ["1"]})
+
+    def pairs(self) -> pl.DataFrame:
+        """The examples into preference pairs."""
+        days = self.lake.landing_days()
+        made = pairs_of_days(self.lake.scan("curated_examples"), days).pairs
+        self.lake.replace("preference_pairs", made, {"day": days})
+        return made
 
     def snapshot(self) -> Artifact:
         """Today's snapshot of the line."""
