@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ft_assets.errors import UnknownShape
 from ft_assets.training.memory import (
     RUNTIME,
     MemoryEstimate,
@@ -13,14 +12,11 @@ from ft_assets.training.memory import (
     largest_max_length,
     needed,
 )
-from ft_assets.training.model_shape import FLOPS_PER_WEIGHT, FORWARD_FLOPS_PER_WEIGHT, ModelShape, model_shape
+from ft_assets.training.model_shape import FLOPS_PER_WEIGHT, FORWARD_FLOPS_PER_WEIGHT, ModelShape
 from ft_assets.training.problem import Problem
 from ft_assets.training.recipe import Recipe
 from ft_assets.training.recipe_ranges import Objective
 from ft_assets.training.training_device import TrainingDevice
-
-if TYPE_CHECKING:
-    from ft_assets.training.preflight_tokens import SideTokens
 
 # Share of the peak that a run is taken to reach. 8 B LoRA at 9,000 tokens per second on an H200 would be 0.27;
 # published best practice, 12,473 on an H100, is 0.38. A CPU with bfloat16 reached 0.3 at 60 M parameters.
@@ -105,40 +101,6 @@ class RunEstimate:
             "expected_hours": "unknown" if self.hours is None else float(f"{self.hours:.3g}"),
             "expected_dollars": "unknown" if self.dollars is None else round(self.dollars, 2),
         }
-
-
-def expected(
-    recipe: Recipe, config: Mapping[str, Any], sides: Sequence["SideTokens"], device: TrainingDevice
-) -> tuple[RunEstimate | None, list[Problem]]:
-    """The estimate of a run and what speaks against it, from the base's config.json and the rows as tokens.
-
-    No estimate, and a warning that says why, for a base whose shape is not known.
-    """
-    try:
-        found = estimate(recipe, model_shape(config), tokens_of(recipe, sides), device)
-    except UnknownShape as unknown:
-        return None, [Problem("estimate_unknown", str(unknown), refuses=False)]
-    return found, list(estimate_problems(found))
-
-
-def tokens_of(recipe: Recipe, sides: Sequence["SideTokens"]) -> dict[Objective, StageTokens]:
-    """What each stage reads, by its objective; a side that nobody tokenised counts as empty."""
-    from ft_assets.training.preflight_tokens import packed_count
-
-    by_side = {(each.objective, each.side): each for each in sides}
-    found: dict[Objective, StageTokens] = {}
-    for stage in recipe.stages():
-        objective = stage.objective
-        train, validation = by_side.get((objective, "train")), by_side.get((objective, "validation"))
-        lengths = train.lengths if train else []
-        count = packed_count(lengths, stage.max_length) if objective == "sft" else len(lengths)
-        found[objective] = StageTokens(
-            rows=count // 2 if objective == "dpo" else count,  # a pair is two conversations
-            train=sum(lengths),
-            validation=validation.tokens if validation else 0,
-            learned=train.learned if train else None,
-        )
-    return found
 
 
 def estimate(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ft_assets.chat import Chat
-from ft_assets.errors import BadConfiguration, BadInput
+from ft_assets.errors import BadConfiguration, BadInput, UnknownShape
 from ft_assets.system_prompts import SystemPrompt
 from ft_assets.training.preflight_recipe import RowCounts, divides_by_devices, recipe_problems
 from ft_assets.training.preflight_template import template_problems
@@ -31,7 +31,6 @@ from ft_assets.training.recipe_sweep import trial_recipes
 from ft_assets.training.stage_data import SideRows, TrainingRows
 
 if TYPE_CHECKING:
-    from ft_assets.errors import UnknownShape
     from ft_assets.training.estimate import RunEstimate
     from ft_assets.training.training_device import TrainingDevice
 

@@ -2,9 +2,8 @@ import re
 
 import pytest
 
-from ft_assets.training.estimate import EXPECTED_MFU, StageTokens, estimate, estimate_problems, expected, tokens_of
+from ft_assets.training.estimate import EXPECTED_MFU, StageTokens, estimate, estimate_problems
 from ft_assets.training.model_shape import model_shape
-from ft_assets.training.preflight_tokens import SideTokens
 from ft_assets.training.recipe import Recipe
 from ft_assets.training.training_device import TrainingDevice, device_asked_for, host_memory
 from ft_assets_tests.training.test_model_shape import LLAMA_8B
@@ -86,24 +85,3 @@ def test_a_cluster_s_card_is_known_by_its_name_or_by_the_label_of_its_node():
 def test_the_memory_of_this_machine_is_a_positive_number_of_bytes():
     found = host_memory()
     assert found is None or found > 2**28
-
-
-def test_rows_as_tokens_become_packed_rows_and_a_pair_is_two_conversations():
-    sides = [
-        SideTokens("train", "sft", lengths=[1000, 1000, 2000], learned=1000),
-        SideTokens("validation", "sft", lengths=[500]),
-        SideTokens("train", "dpo", lengths=[100, 120, 100, 130]),
-    ]
-    found = tokens_of(line(approach="sft+dpo"), sides)
-    assert found["sft"] == StageTokens(rows=2, train=4000, validation=500, learned=1000)
-    assert found["sft"].learned_share == 0.25
-    assert (found["dpo"].rows, found["dpo"].train) == (2, 450)
-
-
-def test_a_base_of_unknown_shape_is_a_warning_and_no_estimate():
-    found, problems = expected(line(), {"architectures": ["MixtralForCausalLM"]}, [], H200)
-    assert found is None
-    assert [(problem.code, problem.refuses) for problem in problems] == [("estimate_unknown", False)]
-    sides = [SideTokens("train", "sft", lengths=[1000] * 8, learned=4000)]
-    known, none = expected(line(), LLAMA_8B, sides, H200)
-    assert known is not None and known.tokens == 24_000 and none == []
