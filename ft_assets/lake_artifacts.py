@@ -1,10 +1,12 @@
 """Content-addressed directories: an artifact's digest is the SHA-256 of its manifest, and the manifest comes last."""
 
+import errno
 import os
 import re
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from ft_assets.lake_manifest import (
 DIGEST = re.compile(r"[0-9a-f]{64}")
 ERASED = "erased.json"  # takes the place of files that were deleted because a person asked to be forgotten
 UPLOAD_ATTEMPTS = 3
+TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # by a directory, or by something that is none
 
 
 @dataclass(frozen=True)
@@ -100,16 +103,20 @@ class LocalArtifacts:
             return None
 
     def _show(self, stage: Path, target: Path, digest: str) -> None:
-        try:
-            os.rename(stage, target)
-        except OSError:
-            if not target.exists():
-                raise
+        """Moves what is staged into its place. The place may be filled or emptied by others at any moment."""
+        while True:
+            try:
+                os.rename(stage, target)
+                break
+            except OSError as error:
+                if error.errno not in TAKEN:
+                    raise
+            refuse_erased((target / ERASED).is_file(), target.parent.name, digest)
             if not damage_of(target, digest):  # somebody stored the same thing first
                 return
             aside = target.with_name(f".damaged-{uuid.uuid4().hex}")
-            os.rename(target, aside)
-            os.rename(stage, target)
+            with suppress(FileNotFoundError):
+                os.rename(target, aside)
             shutil.rmtree(aside, ignore_errors=True)
         sync_directory(target.parent)
 

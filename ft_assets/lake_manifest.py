@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
@@ -90,6 +91,13 @@ def entries_from(manifest: bytes, digest: str) -> list[Entry] | None:
 
 def damage_of(directory: Path, digest: str) -> str | None:
     """What is wrong with a stored directory, naming the file; None when every byte is as it was stored."""
+    try:
+        return _damage_of(directory, digest)
+    except FileNotFoundError as error:  # housekeeping takes away whole directories, and puts back what was renewed
+        return f"{error.filename} was removed while it was looked at"
+
+
+def _damage_of(directory: Path, digest: str) -> str | None:
     manifest = directory / MANIFEST
     if not manifest.is_file():
         return f"{directory} has no {MANIFEST}, so it was never stored or its last write did not finish"
@@ -119,4 +127,8 @@ def file_damage_of(path: Path, entry: Entry) -> str | None:
 
 def size_of(path: Path) -> int | None:
     """Bytes of a file, None when there is none."""
-    return path.stat().st_size if path.is_file() else None
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None

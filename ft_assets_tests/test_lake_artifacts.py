@@ -1,11 +1,13 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -201,3 +203,36 @@ def test_a_process_killed_while_it_stores_leaves_nothing_visible_and_a_rerun_suc
     stored = lake.put_artifact("adapter", source)
     assert lake.artifacts("adapter") == [stored.digest]
     assert lake.artifact("adapter", stored.digest) == stored
+
+
+def test_what_is_taken_away_and_put_back_all_the_time_is_stored_all_the_same(lake: Lake, tmp_path: Path) -> None:
+    """Housekeeping moves an old artifact aside, and puts it back when it was renewed just before."""
+    source = tmp_path / "small"
+    source.mkdir()
+    for name in ("data", "more"):
+        (source / name).write_text(name)
+    place = lake.put_artifact("export", source).path
+    aside, done = place.with_name(".removed-once"), threading.Event()
+
+    def move() -> None:
+        while not done.is_set():
+            with suppress(OSError):
+                os.rename(place, aside)
+                os.rename(aside, place)
+            shutil.rmtree(aside, ignore_errors=True)  # it was stored anew meanwhile
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        for _ in range(300):
+            assert lake.put_artifact("export", source).path == place
+    finally:
+        done.set()
+        mover.join()
+    lake.put_artifact("export", source)
+    assert sorted(path.name for path in lake.artifact("export", place.name).path.iterdir()) == [
+        "data",
+        "manifest.json",
+        "more",
+    ]
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
