@@ -52,18 +52,12 @@ class LocalFolders:
 
     def subfolders(self, key: str) -> list[str]:
         """Sorted names of the directories straight inside `key`; none when it does not exist."""
-        folder = self.root / key
-        if not folder.is_dir():
-            return []
-        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
+        return sorted(entry.name for entry in _entries(self.root / key) if entry.is_dir(follow_symlinks=False))
 
     def files(self, key: str) -> list[StoredFile]:
         """Sorted files straight inside `key`. A symbolic link is listed, so that reading it can say why it is not."""
-        folder = self.root / key
-        if not folder.is_dir():
-            return []
         found = []
-        for entry in os.scandir(folder):
+        for entry in _entries(self.root / key):
             if entry.is_symlink() or entry.is_file(follow_symlinks=False):
                 try:
                     status = entry.stat(follow_symlinks=False)
@@ -126,6 +120,15 @@ class LocalFolders:
             return (self.root / key).stat().st_mtime
         except FileNotFoundError as error:
             raise MissingInput(f"{self.root / key} does not exist.") from error
+
+
+def _entries(folder: Path) -> "list[os.DirEntry[str]]":
+    """What is straight inside; nothing where there is no such directory, or none any more."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 class S3Folders:

@@ -5,6 +5,7 @@ makes is young, and what it makes again is renewed. An artifact is taken aside i
 before it goes for good.
 """
 
+import os
 import shutil
 import time
 import uuid
@@ -24,7 +25,7 @@ from ft_assets.retention.raw_days import UNMASKED, expired_days
 from ft_assets.retention.reachable import Node, reachable
 from ft_assets.retention.roots import cutoff, roots_of
 from ft_assets.retention.rules import RetentionRules
-from ft_assets.retention.stored import Stored, kept_anyhow, stored_artifacts
+from ft_assets.retention.stored import Stored, kept_anyhow, last_change, stored_artifacts
 from ft_assets.state import State
 
 DAY_SECONDS = 86_400.0
@@ -149,7 +150,8 @@ def _work(lake: Lake, rules: RetentionRules, now: datetime, plan: Plan, dry_run:
     ):
         root = lake.work_dir(name)
         for entry in sorted(path for path in root.iterdir() if path.is_dir()):
-            used = max(map(_used, [entry, *entry.rglob("*")]))
+            below = [Path(at, name) for at, folders, names in os.walk(entry) for name in [*folders, *names]]
+            used = max(map(_used, [entry, *below]))
             if _is_old(plan, f"work/{name}/{entry.name}", used, days, now, what) and not dry_run:
                 shutil.rmtree(entry, ignore_errors=True)
     if not isinstance(lake.folders, LocalFolders):
@@ -159,7 +161,7 @@ def _work(lake: Lake, rules: RetentionRules, now: datetime, plan: Plan, dry_run:
 def _work_in_bucket(lake: Lake, rules: RetentionRules, now: datetime, plan: Plan, dry_run: bool) -> None:
     for name in lake.folders.subfolders("work/training"):
         place = f"work/training/{name}"
-        used = max((lake.folders.changed_at(key) for key, _ in files_below(lake.folders, place)), default=0.0)
+        used = max((last_change(lake, key) for key, _ in files_below(lake.folders, place)), default=0.0)
         what = "checkpoints in the bucket of a training that ended"
         if _is_old(plan, place, used, rules.work_days, now, what) and not dry_run:
             lake.folders.remove_all(place)

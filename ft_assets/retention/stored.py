@@ -41,10 +41,10 @@ def stored_artifacts(lake: Lake) -> Stored:
             place = f"artifacts/{kind}/{name}"
             files = list(files_below(lake.folders, place))
             if not DIGEST.fullmatch(name) or f"{place}/{MANIFEST}" not in {key for key, _ in files}:
-                found.left_over[place] = max((_changed(lake, key) for key, _ in files), default=0.0)
+                found.left_over[place] = max((last_change(lake, key) for key, _ in files), default=0.0)
                 continue
             node = (kind, name)
-            found.changed[node] = _changed(lake, f"{place}/{MANIFEST}")
+            found.changed[node] = last_change(lake, f"{place}/{MANIFEST}")
             found.size[node] = sum(file.size for _, file in files)
             _look_at(lake, node, place, {key.removeprefix(f"{place}/"): file.size for key, file in files}, found)
     for edges in (found.uses, found.about):
@@ -109,7 +109,8 @@ def _text(lake: Lake, key: str) -> str:
         return ""
 
 
-def _changed(lake: Lake, key: str) -> float:
+def last_change(lake: Lake, key: str) -> float:
+    """When a file was written, in seconds since 1970; now for one that is gone."""
     try:
         return lake.folders.changed_at(key)
     except MissingInput:  # it went while we looked
