@@ -1,41 +1,41 @@
 """What part of the job `curate` is the project's own functions, and where the rest goes.
 
-    python benchmarks/curation_share.py FIRST_DAY LAST_DAY
+    python benchmarks/curation_share.py launch --target-path . --job curate --partition-range FIRST...LAST
 
-Runs `dg launch` in this process, for the lake and the instance that the environment names, with a clock around the
-functions that read, curate, validate and look for secrets. What is left is what Dagster and the lake add: Dagster's
-start and its events, tables and index written and read. Both are taken from one run, because two runs of the same code
-differ by more than what is looked for. Prints CPU seconds, user and system, of all threads as JSON in its last line.
+Runs `dg` with these arguments in this process, for the lake and the instance that the environment names, with a clock
+around the functions that read, curate, validate and look for secrets. What is left is what Dagster and the lake add:
+Dagster's start and its events, tables and index written and read. Both are taken from one run, because two runs of the
+same code differ by more than what is looked for. Prints CPU seconds, user and system, of all threads as JSON in its
+last line.
 """
 
 import functools
 import importlib
 import json
 import resource
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from ft_assets.compute import reuse_freed_memory
 
 Seconds = dict[str, float]
 
-# where a name is looked up when the assets call it: (module, attribute)
+# where each is looked up when the assets call it: (module, attribute)
 FUNCTIONS = {
-    "reading": [("ft_assets.ingest.landing", "ingest_day")],
-    "curating": [("ft_assets.curation.curate", "curate")],
-    "validating": [("ft_assets.validated", "validated")],
-    "looking for secrets": [("ft_assets.curation.masking", "secrets_left")],
+    "reading": ("ft_assets.ingest.landing", "ingest_day"),
+    "curating": ("ft_assets.curation.curate", "curate"),
+    "validating": ("ft_assets.validated", "validated"),
+    "looking for secrets": ("ft_assets.curation.masking", "secrets_left"),
 }
 ADDED = {
-    "making Parquet": [("polars", "DataFrame.write_parquet")],
-    "writing files": [("ft_assets.lake_folders", "LocalFolders.write")],
-    "reading tables": [("polars", "LazyFrame.collect")],
-    "Dagster's events": [
-        ("dagster._core.storage.event_log.sqlite.sqlite_event_log", "SqliteEventLogStorage.store_event")
-    ],
+    "making Parquet": ("polars", "DataFrame.write_parquet"),
+    "writing files": ("ft_assets.lake_folders", "LocalFolders.write"),
+    "reading tables": ("polars", "LazyFrame.collect"),
+    "Dagster's events": (
+        "dagster._core.storage.event_log.sqlite.sqlite_event_log",
+        "SqliteEventLogStorage.store_event",
+    ),
 }
 # what the functions need anyway, loaded before so that it counts for them
 LOADED = ("ft_assets.curation.checked_schema", "ft_assets.ingest.checked_schema")
@@ -70,23 +70,21 @@ class Clock:
 
         return watched
 
-    def watch_all(self, places: Mapping[str, Sequence[tuple[str, str]]]) -> None:
-        for name, attributes in places.items():
-            for module, attribute in attributes:
-                self.watch(name, module, attribute)
-
 
 def main() -> None:
-    first, last = sys.argv[1:]
     reuse_freed_memory()  # as the definitions do, who come too late here
     started, clock = time.process_time(), Clock()
-    clock.watch_all(FUNCTIONS)  # before anything of defs/ imports them by name
+    for name, place in FUNCTIONS.items():  # before anything of defs/ imports them by name
+        clock.watch(name, *place)
     for module in LOADED:
         importlib.import_module(module)
     imports = time.process_time() - started
-    clock.watch_all(ADDED)
+    for name, place in ADDED.items():
+        clock.watch(name, *place)
     try:
-        _launch(first, last)
+        from dagster_dg_cli.cli import main as dg  # noqa: PLC0415 - Dagster's start counts as added
+
+        dg()
     finally:
         used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         whole = sum(each.ru_utime + each.ru_stime for each in used)
@@ -98,15 +96,6 @@ def _account(seconds: Seconds, whole: float) -> dict[str, Any]:
     added = {name: seconds.get(name, 0) for name in ADDED}
     added["the rest, most of it Dagster's start"] = whole - sum(functions.values()) - sum(added.values())
     return {"whole": whole, "functions": functions, "added": added, "share": sum(added.values()) / whole}
-
-
-def _launch(first: str, last: str) -> None:
-    from dagster_dg_cli.cli import main as dg  # noqa: PLC0415 - Dagster's start counts as added
-
-    root = Path(__file__).resolve().parent.parent
-    job = ("--target-path", str(root), "--job", "curate", "--partition-range", f"{first}...{last}")
-    sys.argv = ["dg", "launch", *job]
-    dg()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,11 @@ ROOT = HERE.parent
 DAYS = day_names(30)
 
 
+def _launch(first: str, last: str) -> list[str]:
+    """What `dg` is told to curate these days."""
+    return ["launch", "--target-path", str(ROOT), "--job", "curate", "--partition-range", f"{first}...{last}"]
+
+
 @dataclass(frozen=True)
 class Workplace:
     """A temporary lake with generated landing days, and a Dagster instance beside it."""
@@ -53,15 +58,14 @@ class Workplace:
         program = shutil.which("dg", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         if program is None:
             sys.exit("`dg` is not installed: install the extra `ui` into the environment of this Python.")
-        job = ("--target-path", str(ROOT), "--job", "curate", "--partition-range", f"{first}...{last}")
-        cost = measured([program, "launch", *job], self.folder, self._environment(), self.folder / "launch.log")
+        cost = measured([program, *_launch(first, last)], self.folder, self._environment(), self.folder / "launch.log")
         if not (self.folder / "instance" / "storage").exists():
             sys.exit(f"The run was not recorded in {self.folder / 'instance'}, so another Dagster instance was used.")
         return cost
 
     def share(self, first: str, last: str) -> dict[str, Any]:
         """What part of that run is the project's own functions: see curation_share.py, whose figures these are."""
-        return self._figures("curation_share.py", first, last)
+        return self._figures("curation_share.py", *_launch(first, last))
 
     def plain(self, *options: str) -> tuple[Cost, dict[str, Any]]:
         """The plain pipeline over all days, and what it says of itself."""

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ft_assets.errors import MissingInput
 from ft_assets.lake import Lake
 from ft_assets.lake_artifacts import ERASED
 from ft_assets.lake_folders import LocalFolders, files_below
@@ -93,10 +92,7 @@ def remove_artifact(lake: Lake, kind: str, digest: str, youngest: float) -> bool
     """Removes an artifact that was neither stored nor asked for again since `youngest` (seconds since 1970); whether
     it did. On a local disk it is taken away by one rename, and put back when it was renewed just before."""
     place = f"artifacts/{kind}/{digest}"
-    try:
-        if lake.folders.changed_at(f"{place}/{MANIFEST}") > youngest:
-            return False
-    except MissingInput:  # somebody else removed it just now
+    if last_change(lake, f"{place}/{MANIFEST}") > youngest:
         return False
     if not isinstance(lake.folders, LocalFolders):
         lake.folders.remove(f"{place}/{MANIFEST}")  # without it the artifact does not exist, whatever else is there
