@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 Span = tuple[int, int]
+Check = Callable[[re.Match[str]], Span | None]
 EDGE = r"(?<![A-Za-z0-9])"
 BLANK = "[ \t\n\r\u00a0]"  # not \\s, which means one set of characters to Python and another to Rust
 
@@ -83,7 +84,7 @@ class Detector:
     trace: str
     signs: tuple[str, ...] = ()
     hint: re.Pattern[str] | None = None
-    check: Callable[[re.Match[str]], Span | None] = whole
+    check: Check = whole
     in_digits: bool = False
 
     def may_find(self, searched: Searched) -> bool:

@@ -26,6 +26,14 @@ def has_digit(match: re.Match[str]) -> Span | None:
     return span if span and re.search("[0-9]", match.string[slice(*span)]) else None
 
 
+def has_digit_or_both_cases(match: re.Match[str]) -> Span | None:
+    """For issuers whose keys may be of letters alone; not a long word."""
+    span = not_a_placeholder_word(match)
+    body = match.string[slice(*span)].partition("_")[2] if span else ""
+    both = re.search("[a-z]", body) and re.search("[A-Z]", body)
+    return span if both or re.search("[0-9]", body) else None
+
+
 _PART = re.compile(r"[A-Za-z0-9]{12,}+")
 
 
@@ -168,6 +176,15 @@ def _phone(match: re.Match[str], least_digits: int, least_unbroken: int) -> Span
 def international(match: re.Match[str]) -> Span | None:
     """After a plus sign: at least 8 digits in groups, or 10 without a break; not +12345678.50."""
     return _phone(match, least_digits=8, least_unbroken=10)
+
+
+_OFFSET = re.compile(r"00[1-9]0(?: {1,2}[0-9]{2})+")
+
+
+def after_exit_code(match: re.Match[str]) -> Span | None:
+    """After 00 and a country: at least 8 digits in groups; not a line of a hex dump, not columns of padded numbers."""
+    is_dump = _OFFSET.fullmatch(match.group()) or " 00" in match.group()
+    return None if is_dump else _phone(match, least_digits=12, least_unbroken=99)
 
 
 def after_a_word(match: re.Match[str], words: re.Pattern[str]) -> Span | None:

@@ -9,6 +9,7 @@ from functools import partial
 from ft_assets.curation.pii_detector import BLANK, Detector
 from ft_assets.curation.pii_lookalikes import (
     after_a_word,
+    after_exit_code,
     international,
     is_address,
     is_ipv4,
@@ -36,6 +37,11 @@ _PHONE_NAMED = (
     rf"(?:(?i:(?<![A-Za-zÀ-ɏ]){_PHONE_WORD}){_PHONE_LINK}|{_PHONE_WORD_CJK}{_PHONE_LINK_CJK}){BLANK}{{0,3}}[\"']{{0,2}}"
 )
 _NUMBER = r"[(0-9](?:[ ().\-/]{0,3}[0-9]){6,18}"
+# Those in use, by the first digits of the ITU's list (E.164)
+_COUNTRY_CODE = (
+    r"(?:1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]"
+    r"|2[1-689][0-9]|3[578][0-9]|42[0-9]|5[09][0-9]|6[7-9][0-9]|8[0578][0-9]|9[679][0-9])"
+)
 _CALL_WORD = r"(?:call|text|dial|ring|reach|contact|number)"
 _CALL_ON = r"(?i:call|text|dial|ring|reach|contact|whatsapp)(?: (?:me|us|him|her|them|back))?(?: (?:at|on|under))?:?"
 
@@ -119,6 +125,17 @@ _CONTACT_DETECTORS: tuple[Detector, ...] = (
         r"(?:^|[^A-Za-z0-9_.:,/+\-])0[0-9]{2,4}(?:\)?[ /\-]|\))[0-9]{3,8}(?:[ \-][0-9]|[^0-9A-Za-z_]|$)",
         hint=re.compile(r"0[0-9]{2,4}[ /\-)]{1,2}[0-9]{3}"),
         check=trunk,
+        in_digits=True,
+    ),
+    Detector(
+        "PHONE",  # with an exit prefix and a country, in any groups: 0049 30 901820, 0033 1 70 18 99 00
+        re.compile(
+            rf"(?<![A-Za-z0-9_.:,/+\-])(?<![0-9] )00{_COUNTRY_CODE}(?:[ .\-/()]{{1,3}}+[0-9]++){{1,7}}"
+            r"(?![A-Za-z0-9_]|[ .,:\-]{1,2}(?:[0-9][0-9A-Fa-f]|[A-Fa-f][0-9]))"
+        ),
+        r"(?:^|[^A-Za-z0-9_.:,/+\-])00[1-9][0-9]{0,2}[ .\-/()]{1,3}[0-9]",
+        hint=re.compile(r"00[1-9][0-9]{0,2}[ .\-/()]{1,3}[0-9]"),
+        check=after_exit_code,
         in_digits=True,
     ),
 )

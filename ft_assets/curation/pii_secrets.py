@@ -5,9 +5,10 @@ Most patterns are written once: `_issued` makes a detector of prefixes that only
 
 import re
 
-from ft_assets.curation.pii_detector import BLANK, EDGE, Detector
+from ft_assets.curation.pii_detector import BLANK, EDGE, Check, Detector
 from ft_assets.curation.pii_lookalikes import (
     has_digit,
+    has_digit_or_both_cases,
     has_letter_and_digit,
     has_random_part,
     is_named_secret,
@@ -19,10 +20,10 @@ from ft_assets.curation.pii_lookalikes import (
 _END = r"(?![A-Za-z0-9])"
 
 
-def _issued(kind: str, *bodies: str, signs: tuple[str, ...]) -> Detector:
+def _issued(kind: str, *bodies: str, signs: tuple[str, ...], check: Check = has_digit) -> Detector:
     """A detector of bodies that say the same in the syntaxes of Python and Rust."""
     either = "|".join(bodies)
-    return Detector(kind, re.compile(f"{EDGE}(?:{either})"), either, signs, check=has_digit)
+    return Detector(kind, re.compile(f"{EDGE}(?:{either})"), either, signs, check=check)
 
 
 # Written without a flag for case, so that Python's engine can scan for the first letters.
@@ -134,7 +135,12 @@ SECRET_DETECTORS: tuple[Detector, ...] = (
         r"1//0[A-Za-z0-9_\-]{40,200}",
         signs=("aiza", "ya29.", "gocspx-", "1//0"),
     ),
-    _issued("HF_TOKEN", r"hf_[A-Za-z0-9]{30,60}", r"api_org_[A-Za-z0-9]{30,60}", signs=("hf_", "api_org_")),
+    _issued(
+        "HF_TOKEN",
+        r"(?:hf|api_org)_[A-Za-z0-9]{30,60}",
+        signs=("hf_", "api_org_"),
+        check=has_digit_or_both_cases,
+    ),
     _issued(
         "STRIPE_KEY",
         r"[srp]k_(?:live|test)_[A-Za-z0-9]{16,255}",

@@ -98,7 +98,8 @@ class Curation:
 
     def report(self, day: str, curated: "Curated") -> dict[str, object]:
         counts = curated.counts_by_day.get(day, {})
-        rows = curated.examples.filter(pl.col("day") == day).select("duplicate_group", "example_id", "n_tokens")
+        told = curated.examples.select("day", "duplicate_group", "example_id", "n_tokens")
+        rows = told.filter(pl.col("day") == day)
         return table_metadata(curated.examples, rows.height) | {
             "high_score": counts.get("high_score", 0),
             "low_score_by_signal": counts.get("low_score", {}),
