@@ -49,13 +49,16 @@ NUMBER_NAMES = (
     | COUNT_NAMES
 )
 JSON_NAMES = frozenset(
-    ["messages", "conversations", "judge", "judge_scores", "tags", "metadata", "examples", "fields", "responses"]
+    [
+        *("messages", "conversation", "conversations", "examples", "fields", "responses"),
+        *("judge", "judge_scores", "tags", "metadata"),
+    ]
 )
-TEXT_OR_TURNS = frozenset(["prompt", "chosen", "rejected"])  # JSON only where it is a list of turns
+TEXT_OR_TURNS = frozenset(["prompt", "completion", "chosen", "rejected"])  # JSON only where it is a list of turns
 COLUMN_NAMES = (
     FIELD_NAMES
     | JSON_NAMES
     | TEXT_OR_TURNS
     | frozenset(CANONICAL)
-    | frozenset({"input_text", "output_text", "instruction", "input", "output", "text", "transcript"})
+    | frozenset({"input_text", "output_text", "instruction", "input", "output", "text", "transcript", "system"})
 )

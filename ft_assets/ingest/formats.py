@@ -4,14 +4,15 @@
 |--------------|--------------------------------------------|-------------------------------------------------|
 | examples     | a list under `examples`                    | one interaction per example                     |
 | native       | `input_text`, `output_text`                | a user turn and the answer                      |
-| messages     | `messages`                                 | the turns (OpenAI chat; native rows with turns) |
-| sharegpt     | `conversations`                            | the turns, from `from` and `value`              |
+| messages     | `messages`, or a list under `conversation` | the turns (OpenAI chat; native rows with turns) |
+| sharegpt     | `conversations`                            | `system`, and the turns from `from` and `value` |
 | preference   | `prompt`, `chosen`, `rejected`             | two interactions, told apart by `outcome`       |
 | comparison   | `chosen`, `rejected`: transcripts or turns | two interactions, told apart by `outcome`       |
 | transcript   | `transcript`, or `text` with both speakers | the turns behind `Human:` and `Assistant:`      |
 | argilla      | object under `fields`, beside `responses`  | the turns, with what annotators submitted       |
 | alpaca       | `instruction`, `output`                    | instruction and input as one user turn, answer  |
 | input_output | `input`, `output`                          | a user turn and the answer                      |
+| completion   | `prompt`, `completion`, no other texts     | a user turn or the turns, and the answer        |
 | feedback     | `interaction_id`, a signal, and no text    | one row of `feedback` per kind of signal        |
 
 Every format may also carry the fields of `field_names`, at its top or under `metadata`.
@@ -116,8 +117,20 @@ def _messages(record: Mapping[str, object]) -> list[Draft]:
     return [Draft(read_turns("messages", record["messages"]))]
 
 
+def _conversation(record: Mapping[str, object]) -> list[Draft]:
+    return [Draft(read_turns("conversation", record["conversation"]))]
+
+
 def _sharegpt(record: Mapping[str, object]) -> list[Draft]:
-    return [Draft(read_sharegpt("conversations", record["conversations"]))]
+    turns = read_sharegpt("conversations", record["conversations"])
+    system = record.get("system")  # some dumps keep it beside the turns
+    if isinstance(system, str) and system.strip() and turns[0][0] != "system":
+        turns.insert(0, ("system", text("system", system), None))
+    return [Draft(turns)]
+
+
+def _completion(record: Mapping[str, object]) -> list[Draft]:
+    return [Draft(_prompt_turns(record["prompt"]) + _as_turns("completion", record["completion"], "assistant"))]
 
 
 def _preference(record: Mapping[str, object]) -> list[Draft]:
@@ -173,14 +186,33 @@ def _is_comparison(record: Mapping[str, object]) -> bool:
     return record.get("prompt") is None
 
 
+def _has_turns_alone(record: Mapping[str, object]) -> bool:
+    return isinstance(record["conversation"], list) and _has_no_other_texts(record)
+
+
+def _is_unjudged_completion(record: Mapping[str, object]) -> bool:
+    """Not with a `label` that may call the answer a bad one: as an example it would count as good."""
+    return not isinstance(record.get("label"), bool) and _has_no_other_texts(record)
+
+
+def _has_no_other_texts(record: Mapping[str, object]) -> bool:
+    """Other formats may carry a prompt, a completion or a conversation beside what they are read from."""
+    return all(record.get(key) is None for key in _OTHER_TEXTS)
+
+
 def _format(name: str, keys: str, parse: Callable[[Mapping[str, object]], list[Draft]], **more: Any) -> Format:
     return Format(name, frozenset(keys.split()), parse, **more)
 
 
+_OTHER_TEXTS = (
+    *("examples", "messages", "conversations", "input_text", "output_text", "input", "output", "instruction"),
+    *("chosen", "rejected", "transcript", "fields"),
+)
 FORMATS = (
     _format("native", "input_text output_text", _native),
     _format("messages", "messages", _messages),
-    _format("sharegpt", "conversations", _sharegpt),
+    _format("messages", "conversation", _conversation, fits=_has_turns_alone),
+    _format("sharegpt", "conversations", _sharegpt, also_reads=frozenset({"system"})),
     _format(  # some sources repeat the chosen conversation under messages
         "preference",
         "prompt chosen rejected",
@@ -210,6 +242,7 @@ FORMATS = (
         outranks=frozenset({"input_output"}),
     ),
     _format("input_output", "input output", _input_output, source_kind="example"),
+    _format("completion", "prompt completion", _completion, source_kind="example", fits=_is_unjudged_completion),
     _format("feedback", "interaction_id", _feedback),
 )
 TEXT_KEYS = frozenset(key for shape in FORMATS if shape.name != "feedback" for key in shape.keys) | {"examples"}

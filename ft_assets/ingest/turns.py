@@ -1,5 +1,6 @@
 """Conversation turns as foreign logs write them: OpenAI chat messages, ShareGPT conversations, and transcripts."""
 
+import json
 import re
 from collections.abc import Mapping
 
@@ -20,11 +21,10 @@ SHAREGPT_ROLES: dict[str, Role] = {
     "system": "system",
     "human": "user",
     "user": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
-    "tool": "tool",
-    "observation": "tool",
+    **dict.fromkeys(("gpt", "assistant", "chatgpt", "bing", "bard"), "assistant"),  # as the first public dump has them
+    **dict.fromkeys(("tool", "observation", "function_response"), "tool"),
 }
+_CALLS = "function_call"  # a ShareGPT turn of the assistant that holds calls of tools, as JSON text
 _SPEAKERS: dict[str, Role] = {"Human": "user", "Assistant": "assistant"}
 _SPEAKER = re.compile(r"(?:\A\s*|\r?\n\r?\n)(Human|Assistant):")
 
@@ -58,14 +58,31 @@ def read_sharegpt(field: str, value: object) -> list[Turn]:
     """
     if not isinstance(value, list) or not all(isinstance(turn, Mapping) for turn in value):
         raise bad(field, value, "a list of {from, value}")
-    known = ", ".join(SHAREGPT_ROLES)
-    turns = []
+    known = ", ".join((*SHAREGPT_ROLES, _CALLS))
+    turns: list[object] = []
     for index, turn in enumerate(value):
         speaker = turn.get("from")
+        if speaker == _CALLS:
+            turns.append({"role": "assistant", "tool_calls": _calls_in(f"{field}[{index}].value", turn.get("value"))})
+            continue
         if not isinstance(speaker, str) or speaker not in SHAREGPT_ROLES:
             raise Unreadable("bad_messages", f"{field}[{index}] comes from {found(speaker)}; wanted: {known}")
         turns.append({"role": SHAREGPT_ROLES[speaker], "content": turn.get("value")})
     return read_turns(field, turns)
+
+
+def _calls_in(place: str, value: object) -> list[object]:
+    """One call or a list of them, each {name, arguments}, in the form in which OpenAI's messages hold them."""
+    try:
+        calls = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        calls = None
+    calls = calls if isinstance(calls, list) else [calls]
+    if not calls or not all(isinstance(call, Mapping) and isinstance(call.get("name"), str) for call in calls):
+        raise Unreadable(
+            "bad_messages", f"{place} is {found(value)}; wanted: JSON of {{name, arguments}}, or of a list"
+        )
+    return [{"type": "function", "function": call} for call in calls]
 
 
 def is_transcript(value: object) -> bool:
