@@ -178,13 +178,12 @@ def international(match: re.Match[str]) -> Span | None:
     return _phone(match, least_digits=8, least_unbroken=10)
 
 
-_OFFSET = re.compile(r"00[1-9]0(?: {1,2}[0-9]{2})+")
+_COLUMNS = re.compile(r"00[1-9]0(?: {1,2}[0-9]{2})+\Z|.* 00[0-9]|[01 ().\-/]+\Z")
 
 
 def after_exit_code(match: re.Match[str]) -> Span | None:
-    """After 00 and a country: at least 8 digits in groups; not a line of a hex dump, not columns of padded numbers."""
-    is_dump = _OFFSET.fullmatch(match.group()) or " 00" in match.group()
-    return None if is_dump else _phone(match, least_digits=12, least_unbroken=99)
+    """After 00 and a country: at least 8 digits in groups; not a hex dump, padded numbers or binary ones."""
+    return None if _COLUMNS.match(match.group()) else _phone(match, least_digits=12, least_unbroken=99)
 
 
 def after_a_word(match: re.Match[str], words: re.Pattern[str]) -> Span | None:
