@@ -38,7 +38,7 @@ def csv_values(body: bytes) -> Iterator[Value | Damage]:
     """
     csv.field_size_limit(max(csv.field_size_limit(), len(body)))  # the library stops at 128 KB
     header: list[str] | None = None
-    problem = ""
+    problem: tuple[str, str] | None = None
     torn_line = _torn_line(body)
     for number, cells in _csv_rows(body, torn_line):
         if isinstance(cells, Damage):
@@ -47,9 +47,9 @@ def csv_values(body: bytes) -> Iterator[Value | Damage]:
             header = [name.strip() for name in cells]
             problem = _wrong_header(header)
             if problem:
-                yield Damage(number, problem.split(":")[0], problem)
+                yield Damage(number, *problem)
         elif problem:
-            yield Damage(number, problem.split(":")[0], problem)
+            yield Damage(number, *problem)
         elif len(cells) != len(header):
             yield Damage(number, *_ragged(len(cells), len(header), number == torn_line))
         else:
@@ -133,13 +133,14 @@ def _holds_raw_bytes(cells: list[str]) -> bool:
     return False
 
 
-def _wrong_header(header: list[str]) -> str:
+def _wrong_header(header: list[str]) -> tuple[str, str] | None:
+    """The rule that it breaks and why; None when it is fine."""
     if len(set(header)) < len(header):
-        return f"duplicate_column: two of the {len(header)} columns have the same name; give each its own"
+        return "duplicate_column", f"two of the {len(header)} columns have the same name; give each its own"
     if not COLUMN_NAMES & set(header):
-        what = f"no_known_column: none of the {len(header)} cells of the first line names a known column; is the header"
-        return f"{what} missing, or another mark than the comma between the cells? known: {_KNOWN}"
-    return ""
+        what = f"none of the {len(header)} cells of the first line names a known column; is the header missing, or"
+        return "no_known_column", f"{what} another mark than the comma between the cells? known: {_KNOWN}"
+    return None
 
 
 def _ragged(cells: int, columns: int, is_torn: bool) -> tuple[str, str]:
