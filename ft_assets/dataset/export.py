@@ -85,6 +85,16 @@ def _input_output(row: SnapshotRow) -> Record:
     return {"id": row.example_id, "input": question, "output": answer, **_labels(row)}
 
 
+def _completion(row: SnapshotRow) -> Record:
+    question, answer = _two_turns(row)
+    for text in (question, answer):
+        if _MARK.search(text) or (text.lstrip()[:1] == "[" and '"role"' in text):
+            raise Unsayable(
+                "has a text that looks like turns or like a transcript, and the format would be read as one"
+            )
+    return {"id": row.example_id, "prompt": question, "completion": answer, **_labels(row)}
+
+
 def _alpaca(row: SnapshotRow) -> Record:
     question, answer = _two_turns(row)
     return {"id": row.example_id, "instruction": question, "input": "", "output": answer, **_labels(row)}
@@ -162,6 +172,7 @@ ROW_FORMATS: dict[str, Callable[[Any], Record]] = {
     "native": _native,
     "examples": _example,
     "input_output": _input_output,
+    "completion": _completion,
     "messages": _messages,
     "alpaca": _alpaca,
     "sharegpt": _sharegpt,

@@ -29,6 +29,7 @@ _LABELS = ("role", "task_type", "reasoning_mode")
 _COLUMNS = {
     "native": ("interaction_id", "input_text", "output_text", *_LABELS),
     "input_output": ("id", "input", "output", *_LABELS),
+    "completion": ("id", "prompt", "completion", *_LABELS),
     "alpaca": ("id", "instruction", "input", "output", *_LABELS),
     "messages": ("id", "messages", *_LABELS),
     "sharegpt": ("id", "conversations", *_LABELS),

@@ -84,7 +84,7 @@ class ExportConfig(dg.Config):
 
     format: str = Field(
         default="messages",
-        description="native, examples, input_output, messages, alpaca, sharegpt, transcript, argilla",
+        description="native, examples, input_output, completion, messages, alpaca, sharegpt, transcript, argilla",
     )
     file_type: str = Field(default="jsonl", description="json, jsonl, csv or parquet, each also with .gz")
     sides: list[str] = Field(default=["train", "validation"], description="The eval side leaves only when named.")

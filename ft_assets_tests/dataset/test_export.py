@@ -131,6 +131,8 @@ def test_pairs_are_read_back_as_both_answers_to_their_prompt(type: str, tmp_path
             "user, assistant",
         ),
         (row(("system", "s"), ("user", "a"), ("assistant", "b")), "native", ".jsonl", "system, user"),
+        (plain("e1", "\n\nHuman: a\n\nAssistant:"), "completion", ".jsonl", "looks like turns"),
+        (plain("e1", "a", '[{"role": "user", "content": "b"}]'), "completion", ".csv", "looks like turns"),
         (row(("user", "a"), ("assistant", "b"), calls=CALLS), "input_output", ".jsonl", "tool calls"),
         (row(("user", "a"), ("assistant", "b"), calls=CALLS), "sharegpt", ".jsonl", "tool calls"),
         (row(("user", "a"), ("assistant", "b"), calls=CALLS), "argilla", ".jsonl", "tool calls"),

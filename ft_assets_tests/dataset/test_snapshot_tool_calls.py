@@ -251,6 +251,6 @@ def test_calls_are_exported_as_openai_writes_them_and_refused_where_a_format_has
     lines = (tmp_path / "rows.jsonl").read_text().splitlines()
     functions = [json.loads(line)["messages"][-1]["tool_calls"][0]["function"] for line in lines]
     assert {function["name"] for function in functions} == {"restart"}
-    for format in ("native", "input_output", "alpaca", "sharegpt", "transcript", "argilla"):
+    for format in ("native", "input_output", "completion", "alpaca", "sharegpt", "transcript", "argilla"):
         with pytest.raises(BadInput, match=rf"{rows[0].example_id} cannot be written as {format} .* tool calls"):
             write_rows(rows, format, tmp_path / "none.jsonl")
