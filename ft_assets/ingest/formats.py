@@ -192,7 +192,7 @@ def _has_turns_alone(record: Mapping[str, object]) -> bool:
 
 def _is_unjudged_completion(record: Mapping[str, object]) -> bool:
     """Not with a `label` that may call the answer a bad one: as an example it would count as good."""
-    return not isinstance(record.get("label"), bool) and _has_no_other_texts(record)
+    return record.get("label") is None and _has_no_other_texts(record)
 
 
 def _has_no_other_texts(record: Mapping[str, object]) -> bool:
@@ -211,7 +211,7 @@ _OTHER_TEXTS = (
 FORMATS = (
     _format("native", "input_text output_text", _native),
     _format("messages", "messages", _messages),
-    _format("messages", "conversation", _conversation, fits=_has_turns_alone),
+    _format("messages", "conversation", _conversation, fits=_has_turns_alone, outranks=frozenset({"feedback"})),
     _format("sharegpt", "conversations", _sharegpt, also_reads=frozenset({"system"})),
     _format(  # some sources repeat the chosen conversation under messages
         "preference",
@@ -245,5 +245,8 @@ FORMATS = (
     _format("completion", "prompt completion", _completion, source_kind="example", fits=_is_unjudged_completion),
     _format("feedback", "interaction_id", _feedback),
 )
-TEXT_KEYS = frozenset(key for shape in FORMATS if shape.name != "feedback" for key in shape.keys) | {"examples"}
+_MAY_NAME_A_TEXT = {"conversation", "completion"}  # and may stand in feedback: what they hold decides
+TEXT_KEYS = (
+    frozenset(key for shape in FORMATS if shape.name != "feedback" for key in shape.keys) | {"examples"}
+) - _MAY_NAME_A_TEXT
 SIGNAL_KEYS = frozenset(name for names in FEEDBACK_NAMES.values() for name in names)

@@ -36,7 +36,10 @@ ONE_ROW = [  # a record that becomes several has no one reading to compare
     '"messages": [{"role": "user", "content": "q"}]',
     '"input": "q", "output": ""',
 ]
-KEYS = sorted((FIELD_NAMES | TEXT_KEYS | {"metadata", "extra"}) - {"examples", "chosen"})
+KEYS = sorted(
+    (FIELD_NAMES | TEXT_KEYS | {"metadata", "extra", "conversation", "completion", "system", "label"})
+    - {"examples", "chosen"}
+)
 PLAIN_ROWS = [
     f'"{key}": "row {number}", {row}' for number, row in enumerate(ONE_ROW) for key in ("id", "interaction_id")
 ]

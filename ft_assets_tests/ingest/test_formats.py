@@ -226,7 +226,8 @@ def test_a_prompt_with_its_completion_is_a_question_and_its_answer() -> None:
         (USER["role"], USER["content"]),
         (ANSWER["role"], ANSWER["content"]),
     ]
-    assert rejected({"prompt": "2 + 2?", "completion": "5", "label": False}).rule == "unknown_format"
+    for label in (False, True, "false", 0):
+        assert rejected({"prompt": "2 + 2?", "completion": "5", "label": label}).rule == "unknown_format"
 
 
 def test_a_list_under_conversation_holds_the_turns_of_a_chat_log() -> None:
@@ -234,6 +235,14 @@ def test_a_list_under_conversation_holds_the_turns_of_a_chat_log() -> None:
     item = only(record)
     assert turns(item) == [(USER["role"], USER["content"]), (ANSWER["role"], ANSWER["content"])]
     assert item.conversation_id == "c1"
+
+
+def test_feedback_may_name_its_conversation_and_a_rated_log_with_turns_is_none() -> None:
+    said = {"interaction_id": "i1", "user_rating": 5}
+    for more in ({}, {"conversation": "c1"}, {"completion": "4"}):
+        assert [part.format for part in parse({**said, **more}, None) if isinstance(part, Parsed)] == ["feedback"]
+    log = only({**said, "conversation": [USER, ANSWER]})
+    assert (log.interaction_id, turns(log)[-1]) == ("i1", (ANSWER["role"], ANSWER["content"]))
 
 
 @pytest.mark.parametrize("more", [{"conversation": [{"role": "user"}]}, {"prompt": "P", "completion": "C"}])
