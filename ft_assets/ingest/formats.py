@@ -204,10 +204,6 @@ def _format(name: str, keys: str, parse: Callable[[Mapping[str, object]], list[D
     return Format(name, frozenset(keys.split()), parse, **more)
 
 
-_OTHER_TEXTS = (
-    *("examples", "messages", "conversations", "input_text", "output_text", "input", "output", "instruction"),
-    *("chosen", "rejected", "transcript", "fields"),
-)
 FORMATS = (
     _format("native", "input_text output_text", _native),
     _format("messages", "messages", _messages),
@@ -249,4 +245,5 @@ _MAY_NAME_A_TEXT = {"conversation", "completion"}  # and may stand in feedback: 
 TEXT_KEYS = (
     frozenset(key for shape in FORMATS if shape.name != "feedback" for key in shape.keys) | {"examples"}
 ) - _MAY_NAME_A_TEXT
+_OTHER_TEXTS = TEXT_KEYS - {"prompt", "text"}
 SIGNAL_KEYS = frozenset(name for names in FEEDBACK_NAMES.values() for name in names)

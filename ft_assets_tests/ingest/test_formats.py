@@ -179,12 +179,6 @@ def test_sharegpt_conversations_are_read() -> None:
     assert turns(only(record)) == [("user", "2 + 2?"), ("assistant", "4")]
 
 
-@pytest.mark.parametrize("speaker", ["gpt", "chatgpt", "bing", "bard", "assistant"])
-def test_every_name_that_sharegpt_has_for_the_assistant_is_one(speaker: str) -> None:
-    record = {"conversations": [{"from": "user", "value": "2 + 2?"}, {"from": speaker, "value": "4"}]}
-    assert turns(only(record)) == [("user", "2 + 2?"), ("assistant", "4")]
-
-
 def test_a_system_turn_beside_sharegpt_conversations_comes_first_and_only_once() -> None:
     said = [{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "4"}]
     whole = [("system", "Be short."), ("user", "2 + 2?"), ("assistant", "4")]
@@ -192,32 +186,6 @@ def test_a_system_turn_beside_sharegpt_conversations_comes_first_and_only_once()
     own = [{"from": "system", "value": "Be short."}, *said]
     assert turns(only({"system": "Be long.", "conversations": own})) == whole
     assert turns(only({"system": " ", "conversations": said})) == whole[1:]
-
-
-def test_calls_of_tools_in_sharegpt_conversations_are_those_of_openai() -> None:
-    call = {"name": "add", "arguments": {"a": 2, "b": 2}}
-    for value, calls in ((json.dumps(call), [call]), (json.dumps([call, call]), [call, call])):
-        item = only(
-            {
-                "conversations": [
-                    {"from": "human", "value": "2 + 2?"},
-                    {"from": "function_call", "value": value},
-                    {"from": "function_response", "value": "4"},
-                    {"from": "gpt", "value": "It is 4."},
-                ]
-            }
-        )
-        assert turns(item) == [("user", "2 + 2?"), ("assistant", ""), ("tool", "4"), ("assistant", "It is 4.")]
-        wanted = [{"type": "function", "function": each} for each in calls]
-        assert json.loads(item.messages[1].tool_calls or "") == wanted
-
-
-@pytest.mark.parametrize("value", ["add(2, 2)", "[]", '{"arguments": {}}', "7", None])
-def test_a_sharegpt_call_that_names_no_tool_is_rejected_with_its_turn(value: object) -> None:
-    said = [{"from": "human", "value": "2 + 2?"}, {"from": "function_call", "value": value}]
-    refused = rejected({"conversations": said})
-    assert refused.rule == "bad_messages"
-    assert "conversations[1].value" in refused.reason
 
 
 def test_a_prompt_with_its_completion_is_a_question_and_its_answer() -> None:
