@@ -65,8 +65,8 @@ def validation(lake: Lake) -> Seconds:
     examples = curate(raw, CurationRules(), {}, count_tokens=TokenCounter(read_settings().tokenizer).count).examples
     flat = [name for name, kind in examples.schema.items() if not kind.is_nested()]
     filled = [name for name in flat if name in CURATED_EXAMPLES.required]
-    digests = ("example_id", "prompt_id", "answer_id", "duplicate_group", "cluster_id")
-    expected = rules(days, filled, digests, {"quality_score": (0.0, 1.0), "n_tokens": (0.0, 1e9)})
+    ids = ("example_id", "prompt_id", "answer_id", "duplicate_group", "cluster_id")
+    expected = rules(days, filled, ids, {"quality_score": (0.0, 1.0), "n_tokens": (0.0, 1e9)})
     frame = examples.select(flat).to_pandas()
     validated(CURATED_EXAMPLES, examples.head(WARM_UP_ROWS), days)
     validate(frame.head(WARM_UP_ROWS), expected)

@@ -27,9 +27,10 @@ import polars as pl
 from datasketch import MinHash, MinHashLSH
 from scipy.sparse import csr_array
 
-from ft_assets.curation.near_duplicates import assign, exact_copies, key_words
-from ft_assets.curation.segment import Segment
+from ft_assets.curation.near_duplicates import assign, exact_copies
+from ft_assets.curation.segment import Segment, key_words
 from ft_assets.curation.shingles import fingerprint
+from ft_assets.example_ids import ID_DIGITS
 
 EXACT, NEAR = 0.08, 0.10
 TRUTH_ROWS, RUNS = 20_000, 3
@@ -99,13 +100,15 @@ def table(rows: int, seed: int, kept: list[tuple[str, str]]) -> pl.DataFrame:
     """Prompts, answers and example ids; a fifth of the rows in conversations of about two."""
     prompts, answers = zip(*chat_rows(rows, seed, kept), strict=True)
     ids = [
-        hashlib.sha256(f"{prompt}\x1f{answer}".encode()).hexdigest()
+        hashlib.sha256(f"{prompt}\x1f{answer}".encode()).hexdigest()[:ID_DIGITS]
         for prompt, answer in zip(prompts, answers, strict=True)
     ]
-    asked = [hashlib.sha256(prompt.lower().encode()).hexdigest() for prompt in prompts]
+    asked = [hashlib.sha256(prompt.lower().encode()).hexdigest()[:ID_DIGITS] for prompt in prompts]
     rng = random.Random(seed)
     talks = [
-        hashlib.sha256(f"{seed} {rng.randrange(rows // 10 + 1)}".encode()).hexdigest() if rng.random() < 0.2 else None
+        hashlib.sha256(f"{seed} {rng.randrange(rows // 10 + 1)}".encode()).hexdigest()[:ID_DIGITS]
+        if rng.random() < 0.2
+        else None
         for _ in prompts
     ]
     return pl.DataFrame({"prompt": prompts, "answer": answers, "id": ids, "prompt_id": asked, "conversation": talks})

@@ -222,5 +222,5 @@ def loose(text: str) -> str:
 
 
 def digest(text: str) -> str:
-    """SHA-256 in hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    """The first 128 bits of the SHA-256 in hex, as ours."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -10,7 +10,7 @@ import great_expectations.expectations as gxe  # noqa: TID253
 import pandas as pd  # noqa: TID253
 from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: TID253
 
-DIGEST = r"^[0-9a-f]{64}$"
+ID = r"^[0-9a-f]{32}$"
 
 
 def validate(frame: pd.DataFrame, expectations: list[gxe.Expectation]) -> list[str]:
@@ -24,13 +24,13 @@ def validate(frame: pd.DataFrame, expectations: list[gxe.Expectation]) -> list[s
 
 
 def rules(
-    days: list[str], filled: Sequence[str], digests: Sequence[str], ranges: Mapping[str, tuple[float, float]]
+    days: list[str], filled: Sequence[str], ids: Sequence[str], ranges: Mapping[str, tuple[float, float]]
 ) -> list[gxe.Expectation]:
     """Columns that must be filled, unique, of a form, or within a range."""
     return [
         *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in filled),
         gxe.ExpectColumnValuesToBeUnique(column="example_id"),
-        *(gxe.ExpectColumnValuesToMatchRegex(column=name, regex=DIGEST) for name in digests),
+        *(gxe.ExpectColumnValuesToMatchRegex(column=name, regex=ID) for name in ids),
         gxe.ExpectColumnValuesToBeInSet(column="day", value_set=days),
         *(
             gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ft_assets.errors import BadInput, BadOutput
+from ft_assets.example_ids import ID_DIGITS
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -157,6 +158,16 @@ def digest(column: str) -> Rule:
 def is_digest(text: pl.Expr) -> pl.Expr:
     """Whether each text is 64 lower-case hexadecimal digits."""
     return text.str.contains(r"\A[0-9a-f]{64}\z")
+
+
+def short_id(column: str) -> Rule:
+    """The column holds the id of an example or of a pair."""
+    return Rule(f"is {ID_DIGITS} hexadecimal digits", is_id(pl.col(column)))
+
+
+def is_id(text: pl.Expr) -> pl.Expr:
+    """Whether each text is 32 lower-case hexadecimal digits."""
+    return text.str.contains(rf"\A[0-9a-f]{{{ID_DIGITS}}}\z")
 
 
 def a_day(column: str) -> Rule:

@@ -13,12 +13,12 @@ from ft_assets.validated import (
     a_day,
     at_least,
     between,
-    digest,
     each_item,
     filled,
     has_items,
-    is_digest,
+    is_id,
     one_of,
+    short_id,
 )
 
 _MAY_BE_NULL = {
@@ -41,7 +41,7 @@ CURATED_EXAMPLES = CheckedTable(
     columns=CURATED_SCHEMA,
     required=frozenset(CURATED_SCHEMA) - _MAY_BE_NULL,
     unique="example_id",
-    rules={name: [digest(name)] for name in ("example_id", "prompt_id", "answer_id", "duplicate_group", "cluster_id")}
+    rules={name: [short_id(name)] for name in ("example_id", "prompt_id", "answer_id", "duplicate_group", "cluster_id")}
     | {
         "interaction_ids": [
             has_items("interaction_ids"),
@@ -69,7 +69,7 @@ CURATED_EXAMPLES = CheckedTable(
             )
         ],
         "linked_clusters": [
-            each_item("linked_clusters", "holds ids of 64 hexadecimal digits", is_digest(pl.element())),
+            each_item("linked_clusters", "holds ids of 32 hexadecimal digits", is_id(pl.element())),
             Rule("does not hold the row's own cluster", ~pl.col("linked_clusters").list.contains(pl.col("cluster_id"))),
         ],
         "n_tokens": [at_least("n_tokens", 0)],
@@ -90,6 +90,6 @@ CURATED_EXAMPLES = CheckedTable(
             )
         ],
     },
-    row_key=pl.when(is_digest(pl.col("example_id"))).then("example_id"),
+    row_key=pl.when(is_id(pl.col("example_id"))).then("example_id"),
     made_in="ft_assets/curation",
 )

@@ -12,9 +12,11 @@ import polars as pl
 from ft_assets.curation.duplicates import segment_of
 from ft_assets.curation.segment import Segment
 from ft_assets.errors import IncompleteArtifact
+from ft_assets.example_ids import ID_DIGITS
 from ft_assets.lake import Lake
 
 NAME, TABLE = "near_duplicates", "curated_examples"
+OF_THIS_VERSION = (pl.col("duplicate_group").str.len_bytes() == ID_DIGITS).fill_null(False)
 _OTHER_FILES = 1024
 PUBLISHED = ("example_id", "day", "duplicate_group", "cluster_id", "linked_clusters", "n_tokens")
 
@@ -39,7 +41,7 @@ class DuplicateIndex:
         rows = self._lake.scan(TABLE, {"day": days})
         if not set(PUBLISHED) <= set(rows.collect_schema()):
             return None  # an earlier version wrote the table: all its days are made anew
-        return rows.select(PUBLISHED).drop_nulls("duplicate_group").collect()
+        return rows.select(PUBLISHED).filter(OF_THIS_VERSION).collect()
 
     def publish(self, made: Mapping[str, Segment]) -> None:
         """Puts the segments of days that were just written to the table into the place of their earlier ones."""
@@ -58,9 +60,9 @@ class DuplicateIndex:
             return None
 
     def _made_again(self, day: str, key: str) -> Segment | None:
-        """None for a day that an earlier version wrote: it has no groups, and counts as not published."""
+        """None for a day that an earlier version wrote: it has no groups or longer ids, and counts as not published."""
         rows = self._lake.scan(TABLE, {"day": [day]}).collect()
-        if "duplicate_group" not in rows.columns or rows["duplicate_group"].has_nulls():
+        if "duplicate_group" not in rows.columns or not rows.select(OF_THIS_VERSION.all()).item():
             return None
         return self._stored(day, key, segment_of(rows))
 

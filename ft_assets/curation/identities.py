@@ -10,6 +10,7 @@ from numba import njit
 from ft_assets.curation.identity import PART, TURN, conversation_key, loose
 from ft_assets.curation.tokens import utf8_buffers
 from ft_assets.curation.turns import starts
+from ft_assets.example_ids import ID_DIGITS
 
 _BLANK, _PART = np.uint8(32), np.uint8(ord(PART))
 
@@ -51,9 +52,9 @@ def _prompt_and_example_ids(turns: pl.DataFrame, places: np.ndarray) -> tuple[li
     of_row = ends[places].tolist()
     for start, answer, stop in zip(of_row, ends[places[1:] - 1].tolist(), of_row[1:], strict=False):
         digest = hashlib.sha256(view[start:answer])
-        prompts.append(digest.hexdigest())
+        prompts.append(digest.hexdigest()[:ID_DIGITS])
         digest.update(view[answer:stop])
-        examples.append(digest.hexdigest())
+        examples.append(digest.hexdigest()[:ID_DIGITS])
     return prompts, examples
 
 
@@ -70,9 +71,10 @@ def _prompt_texts(turns: pl.DataFrame, places: np.ndarray) -> pl.Series:
 def _answer_ids(contents: pl.Series, calls: pl.Series) -> list[str]:
     data, ends, others = _loosened(contents)
     view, sha256 = data.data, hashlib.sha256
-    ids = [sha256(view[start:stop]).hexdigest() for start, stop in pairwise(ends.tolist())]
+    ids = [sha256(view[start:stop]).hexdigest()[:ID_DIGITS] for start, stop in pairwise(ends.tolist())]
     for number in np.flatnonzero(others | (calls != "").fill_null(False).to_numpy()).tolist():
-        ids[number] = sha256(f"{loose(contents[number])}{PART}{calls[number] or ''}".encode()).hexdigest()
+        text = f"{loose(contents[number])}{PART}{calls[number] or ''}"
+        ids[number] = sha256(text.encode()).hexdigest()[:ID_DIGITS]
     return ids
 
 

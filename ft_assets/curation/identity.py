@@ -1,4 +1,4 @@
-"""What makes two examples the same example, the same prompt, the same answer. All ids are SHA-256 in hex.
+"""What makes two examples the same example, the same prompt, the same answer. Ids are the first half of a SHA-256.
 
 Ids are taken of normalised, masked turns. Those hold no control characters but tab and line feed, so the two that
 end parts and turns here make the joined text unambiguous.
@@ -7,6 +7,7 @@ end parts and turns here make the joined text unambiguous.
 import hashlib
 
 from ft_assets.curation.turns import Conversation
+from ft_assets.example_ids import ID_DIGITS
 
 PART, TURN = "\x1f", "\x1e"
 _NO_KEY = bytes(16)
@@ -18,15 +19,15 @@ def prompt_and_example_id(conversation: Conversation) -> tuple[str, str]:
         f"{role}{PART}{content}{PART}{calls or ''}{TURN}" for role, content, calls in zip(*conversation, strict=True)
     ]
     digest = hashlib.sha256("".join(asked).encode())
-    prompt = digest.hexdigest()
+    prompt = digest.hexdigest()[:ID_DIGITS]
     digest.update(answer.encode())
-    return prompt, digest.hexdigest()
+    return prompt, digest.hexdigest()[:ID_DIGITS]
 
 
 def answer_id(conversation: Conversation) -> str:
     """The id of the answer, with its tool calls, without case and spacing."""
     text = loose(conversation.contents[-1])
-    return hashlib.sha256(f"{text}{PART}{conversation.tool_calls[-1] or ''}".encode()).hexdigest()
+    return hashlib.sha256(f"{text}{PART}{conversation.tool_calls[-1] or ''}".encode()).hexdigest()[:ID_DIGITS]
 
 
 def prompt_key(prompt: str) -> bytes:

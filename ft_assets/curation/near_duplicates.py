@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from ft_assets.curation.links import COMPARED, decide, key_filter, pairs_within, shared_keys, verified
-from ft_assets.curation.segment import Segment, digests, key_index, present
+from ft_assets.curation.segment import Segment, key_index, key_words, present
 from ft_assets.curation.shingles import Fingerprints
 
 _U32 = np.uint64(32)
@@ -56,7 +56,7 @@ class Assignment:
 
 
 def exact_copies(example_ids: pl.Series, history: Sequence[Segment]) -> EarlierCopies:
-    """Where the same example ids (64 hex digits) stand already. Drop those rows before `fingerprint` and `assign`."""
+    """Where the same example ids (32 hex digits) stand already. Drop those rows before `fingerprint` and `assign`."""
     words = key_words(example_ids)
     numbers, firsts = _numbered(words)
     segment, row = np.full(len(firsts), -1, np.int64), np.full(len(firsts), -1, np.int64)
@@ -76,7 +76,7 @@ def assign(
     published: PublishedIds | None,
     history: Sequence[Segment],
 ) -> Assignment:
-    """Clusters, linked clusters and groups of the rows of a batch, whose example ids (64 hex digits) are all different.
+    """Clusters, linked clusters and groups of the rows of a batch, whose example ids (32 hex digits) are all different.
 
     The keys are (n, 2) uint64, zeros for none. Rows are processed in their order, but those with published ids before
     all others; they keep what was published, and the others are linked with them. The history holds no segment of the
@@ -87,10 +87,10 @@ def assign(
     runs = new.bands if published is None else _by_rank(new.bands, ranks)
     near = _near_in_history(runs, order, new, history)
     keys, keyed = _keyed_in_history((conversation_keys, prompt_keys), history)
-    own = digests(example_ids)[order]
+    own = key_words(example_ids)[order]
     known, known_cluster, known_group = _published(published, order, own)
     clusters = np.concatenate([near.cluster, keyed.cluster, known_cluster, own])
-    codes, firsts = _numbered(np.ascontiguousarray(clusters).view(np.uint64))
+    codes, firsts = _numbered(clusters)
     near_code, keyed_code, known_code, own_code = np.split(
         codes, np.cumsum([len(near.cluster), len(keyed.cluster), len(known_cluster)])
     )
@@ -115,11 +115,6 @@ def assign(
     )
 
 
-def key_words(ids: pl.Series) -> np.ndarray:
-    """(n, 2) uint64: the first 16 bytes of ids of 64 hex digits; zeros for null."""
-    return np.ascontiguousarray(digests(ids)[:, :16]).view(np.uint64)
-
-
 @dataclass(frozen=True)
 class _Earlier:
     """Rows of history: what each was found for (a rank or a key's number), where it stands, its cluster and group."""
@@ -136,8 +131,8 @@ class _Earlier:
         return _Earlier(
             np.concatenate([nothing, *(of for of, _, _, _ in parts)]),
             np.concatenate([nothing, *(start + rows for _, start, _, rows in parts)]),
-            np.concatenate([np.empty((0, 32), np.uint8), *(segment.cluster[rows] for _, _, segment, rows in parts)]),
-            np.concatenate([np.empty((0, 32), np.uint8), *(segment.group[rows] for _, _, segment, rows in parts)]),
+            np.concatenate([np.empty((0, 2), np.uint64), *(segment.cluster[rows] for _, _, segment, rows in parts)]),
+            np.concatenate([np.empty((0, 2), np.uint64), *(segment.group[rows] for _, _, segment, rows in parts)]),
         )
 
 
@@ -232,7 +227,7 @@ def _published(
     if published is None:
         return np.zeros(len(order), np.bool_), own, own
     known = published.cluster_id.is_not_null().to_numpy()[order]
-    cluster, group = digests(published.cluster_id)[order], digests(published.duplicate_group)[order]
+    cluster, group = key_words(published.cluster_id)[order], key_words(published.duplicate_group)[order]
     return known, np.where(known[:, None], cluster, own), np.where(known[:, None], group, own)
 
 
@@ -243,11 +238,11 @@ def _kept(linked: pl.Series, published: PublishedIds | None) -> pl.Series:
     return linked.zip_with(~known, published.linked_clusters.cast(linked.dtype).alias(linked.name))
 
 
-def _hex(digest: np.ndarray) -> pl.Series:
-    """(n, 32) uint8 as 64 hex digits each."""
-    ends = np.arange(0, digest.size + 1, 32, dtype=np.int64)
-    buffers = [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(digest))]
-    binary = pl.Series(pa.Array.from_buffers(pa.large_binary(), len(digest), buffers))
+def _hex(words: np.ndarray) -> pl.Series:
+    """(n, 2) uint64 as 32 hex digits each."""
+    ends = np.arange(0, words.nbytes + 1, 16, dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(words))]
+    binary = pl.Series(pa.Array.from_buffers(pa.large_binary(), len(words), buffers))
     return binary.bin.encode("hex")
 
 

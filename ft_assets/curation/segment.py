@@ -17,8 +17,9 @@ import polars as pl
 
 from ft_assets.curation.shingles import BANDS, Fingerprints
 from ft_assets.errors import IncompleteArtifact
+from ft_assets.example_ids import ID_DIGITS
 
-_MAGIC, _VERSION = b"ftnears\0", 1
+_MAGIC, _VERSION = b"ftnears\0", 2
 _SIZES = struct.Struct("<8sIIQQQQ")  # magic, version, bands, rows, conversation entries, prompt entries, shingles
 _CHECKSUM = struct.Struct("<I")
 _AT = 64  # where arrays may begin
@@ -28,10 +29,11 @@ _AT = 64  # where arrays may begin
 class Segment:
     """n rows of one day, in the order in which they were processed. Arrays are read-only.
 
-    `example_key`, `conversation_key`, `prompt_key` (n, 2) uint64, zeros for none; `cluster` and `group` (n, 32) uint8:
-    the digests behind cluster_id and duplicate_group; `offsets` and `shingles` as in `Fingerprints`. The indexes hold
-    ascending uint32 keys and beside them the row numbers: `band_keys`, `band_rows` (BANDS, n), and for the upper half
-    of each first key word `examples`, `conversations`, `prompts` (2, entries), rows without a key left out.
+    (n, 2) uint64, zeros for none: `example_key`, `cluster` and `group` are what example_id, cluster_id and
+    duplicate_group stand for, `conversation_key` and `prompt_key` what the rows of one conversation or prompt share.
+    `offsets` and `shingles` as in `Fingerprints`. The indexes hold ascending uint32 keys and beside them the row
+    numbers: `band_keys`, `band_rows` (BANDS, n), and for the upper half of each first key word `examples`,
+    `conversations`, `prompts` (2, entries), rows without a key left out.
     """
 
     example_key: np.ndarray
@@ -87,16 +89,15 @@ class Segment:
         cluster_ids: pl.Series,
         duplicate_groups: pl.Series,
     ) -> "Segment":
-        """The segment of a day's rows. The ids are 64 hex digits each; the keys as in `Segment`."""
-        ids = digests(example_ids)
+        """The segment of a day's rows. The ids are 32 hex digits each; the keys as in `Segment`."""
         bands = rows.bands
-        examples = np.ascontiguousarray(ids[:, :16]).view(np.uint64)
+        examples = key_words(example_ids)
         return Segment(
             example_key=examples,
             conversation_key=conversation_keys,
             prompt_key=prompt_keys,
-            cluster=digests(cluster_ids),
-            group=digests(duplicate_groups),
+            cluster=key_words(cluster_ids),
+            group=key_words(duplicate_groups),
             band_keys=(bands >> np.uint64(32)).astype(np.uint32),
             band_rows=bands.astype(np.uint32),
             examples=key_index(examples, np.arange(len(examples))),
@@ -138,12 +139,12 @@ class Segment:
         return self
 
 
-def digests(ids: pl.Series) -> np.ndarray:
-    """(n, 32) uint8: what 64 hex digits stand for. A null becomes zeros."""
-    binary = ids.fill_null("00" * 32).str.decode("hex").to_arrow()
+def key_words(ids: pl.Series) -> np.ndarray:
+    """(n, 2) uint64: the 16 bytes that ids of 32 hex digits stand for; zeros for null."""
+    binary = ids.fill_null("0" * ID_DIGITS).str.decode("hex").to_arrow()
     _, ends, data = binary.buffers()
     first = np.frombuffer(ends, np.int64)[binary.offset] if len(binary) else 0
-    return np.frombuffer(data or b"", np.uint8)[first : first + 32 * len(binary)].reshape(-1, 32)
+    return np.frombuffer(data or b"", np.uint64, 2 * len(binary), first).reshape(-1, 2)
 
 
 def present(keys: np.ndarray) -> np.ndarray:
@@ -175,8 +176,8 @@ def _layout(
         "example_key": (np.uint64, (rows, 2)),
         "conversation_key": (np.uint64, (rows, 2)),
         "prompt_key": (np.uint64, (rows, 2)),
-        "cluster": (np.uint8, (rows, 32)),
-        "group": (np.uint8, (rows, 32)),
+        "cluster": (np.uint64, (rows, 2)),
+        "group": (np.uint64, (rows, 2)),
         "band_keys": (np.uint32, (BANDS, rows)),
         "band_rows": (np.uint32, (BANDS, rows)),
         "examples": (np.uint32, (2, rows)),

@@ -10,12 +10,12 @@ from ft_assets.validated import (
     Rule,
     a_day,
     between,
-    digest,
     each_item,
     filled,
     has_items,
-    is_digest,
+    is_id,
     one_of,
+    short_id,
 )
 
 MESSAGE = pl.Struct({"role": pl.String, "content": pl.String, "tool_calls": pl.String})
@@ -24,7 +24,7 @@ ORIGINS = (CORRECTION, FILE, OUTCOME, RATINGS)  # where the same pair comes from
 
 # One row per pair. Every text in it is masked; `day` is the day of its later answer.
 PREFERENCE_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "pair_id": pl.String,  # SHA-256 of prompt, chosen and rejected
+    "pair_id": pl.String,  # of prompt, chosen and rejected, to the letter
     "day": pl.String,
     "cluster_id": pl.String,  # of the chosen example
     "example_ids": pl.List(pl.String),  # the chosen example, then the rejected one; a correction is one example
@@ -55,12 +55,12 @@ PREFERENCE_PAIRS = CheckedTable(
     required=frozenset(PREFERENCE_SCHEMA) - {"gap", "role", "task_type", "user_id"},
     unique="pair_id",
     rules={
-        "pair_id": [digest("pair_id")],
+        "pair_id": [short_id("pair_id")],
         "day": [a_day("day")],
-        "cluster_id": [digest("cluster_id")],
+        "cluster_id": [short_id("cluster_id")],
         "example_ids": [
             has_items("example_ids"),
-            each_item("example_ids", "holds ids of 64 hexadecimal digits", is_digest(pl.element())),
+            each_item("example_ids", "holds ids of 32 hexadecimal digits", is_id(pl.element())),
             Rule(
                 "holds one example for a correction, else two",
                 pl.col("example_ids").list.n_unique() == pl.when(pl.col("origin") == CORRECTION).then(1).otherwise(2),
@@ -83,6 +83,6 @@ PREFERENCE_PAIRS = CheckedTable(
         "reasoning_mode": [one_of("reasoning_mode", get_args(ReasoningMode))],
         "source": [filled("source")],
     },
-    row_key=pl.when(is_digest(pl.col("pair_id"))).then("pair_id"),
+    row_key=pl.when(is_id(pl.col("pair_id"))).then("pair_id"),
     made_in="ft_assets/dataset",
 )

@@ -24,6 +24,7 @@ from ft_assets.dataset.preference_schema import CORRECTION, MESSAGE, ORIGINS, PR
 from ft_assets.dataset.preference_scores import CONFLICTING, FAULTY, SAME_ANSWERS, PreferenceRules, rated
 from ft_assets.dataset.texts import comparable
 from ft_assets.errors import BadInput
+from ft_assets.example_ids import ID_DIGITS
 
 __all__ = ["PreferenceRules", "Preferences", "days_in_reach", "pairs_of_days", "same_answers"]
 
@@ -205,11 +206,11 @@ def _written(curated: pl.LazyFrame, reach: Sequence[str], candidates: pl.DataFra
 
 
 def _pair_ids(pairs: pl.DataFrame) -> pl.Series:
-    """SHA-256 of the prompt (by its own digest), the chosen and the rejected answer, to the letter."""
+    """Of the prompt (by its own id), the chosen and the rejected answer, to the letter."""
     answers = [pl.col(side).list.first().struct for side in ("chosen", "rejected")]
     sides = [answer.field(part).fill_null("") for answer in answers for part in ("content", "tool_calls")]
     texts = pairs.select(pl.concat_str("prompt_id", *sides, separator="\x1f")).to_series()
-    return pl.Series([hashlib.sha256(text.encode()).hexdigest() for text in texts], dtype=pl.String)
+    return pl.Series([hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS] for text in texts], dtype=pl.String)
 
 
 def _on_first_day(pairs: pl.DataFrame, published: pl.DataFrame | None) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ft_assets.errors import BadInput
+from ft_assets.example_ids import ID_DIGITS
 from ft_assets.records import ReasoningMode, canonical_reasoning_mode, canonical_role
 
 if TYPE_CHECKING:
@@ -130,15 +131,18 @@ def select(curated: "pl.LazyFrame | pl.DataFrame", selector: Selector) -> Select
 
 
 def _refuse_older_rows(curated: "pl.LazyFrame") -> None:
-    """Raises BadInput for a table with days from before near-duplicates were grouped."""
+    """Raises BadInput for a table with days whose near-duplicates were not grouped, or under longer ids."""
     import polars as pl
 
     older: list[str] = []
     if missing := [column for column in COLUMNS if column not in curated.collect_schema()]:
         older = [f"the columns {', '.join(missing)} are missing"]
     else:
-        days = curated.filter(pl.col("duplicate_group").is_null()).select(pl.col("day").unique()).collect()["day"]
-        older = [f"{day} has rows without duplicate_group" for day in days.sort()[:3]]
+        group = pl.col("duplicate_group")
+        faults = {"rows without duplicate_group": group.is_null(), "longer ids": group.str.len_bytes() > ID_DIGITS}
+        for fault, holds in faults.items():
+            days = curated.filter(holds).select(pl.col("day").unique()).collect()["day"].sort()
+            older += [f"{day} has {fault}" for day in days[:3]]
     if older:
         raise BadInput(
             f"curated_examples was written by an earlier version: {'; '.join(older)}. Its near-duplicates are unknown, "

@@ -29,7 +29,8 @@ from ft_assets.lake_upkeep import LEFTOVER_SECONDS
 
 KEPT = ("adapter", "base_model")
 NO_TEXT = (".png", ".safetensors", ".bin", ".pt", ".pth", ".arrow", ".db")
-HEX_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+# of an example or a pair, and of an interaction that came without one
+HEX_ID = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{32}|[0-9a-f]{64})(?![0-9a-f])")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Traces:
 
     def of_rows(self, text: str) -> bool:
         """Whether it names a row of theirs, or repeats their text."""
-        plain = [name for name in self.ids if not DIGEST.fullmatch(name)]
+        plain = [name for name in self.ids if not HEX_ID.fullmatch(name)]
         if not self.ids.isdisjoint(HEX_ID.findall(text)) or any(stands_in(name, text) for name in plain):
             return True
         return self.of_text(text)

