@@ -140,11 +140,11 @@ class Segment:
 
 
 def key_words(ids: pl.Series) -> np.ndarray:
-    """(n, 2) uint64: the 16 bytes that ids of 32 hex digits stand for; zeros for null."""
+    """(n, 2) uint64: the 16 bytes that ids of 32 hex digits stand for; zeros for null. Other lengths: ValueError."""
     binary = ids.fill_null("0" * ID_DIGITS).str.decode("hex").to_arrow()
     _, ends, data = binary.buffers()
-    first = np.frombuffer(ends, np.int64)[binary.offset] if len(binary) else 0
-    return np.frombuffer(data or b"", np.uint64, 2 * len(binary), first).reshape(-1, 2)
+    first, last = np.frombuffer(ends, np.int64)[[binary.offset, binary.offset + len(binary)]] if len(binary) else (0, 0)
+    return np.frombuffer(data or b"", np.uint8)[first:last].view(np.uint64).reshape(len(binary), 2)
 
 
 def present(keys: np.ndarray) -> np.ndarray:

@@ -321,3 +321,9 @@ def test_boilerplate_costs_linear_time(kind: str) -> None:
 
     cost(2000)
     assert cost(16_000) < 16 * max(cost(2000), 0.02)
+
+
+def test_an_id_of_another_length_is_refused_and_not_read_as_two() -> None:
+    assert key_words(pl.Series(["ab" * 16, None])).tolist() == [[0xABABABABABABABAB] * 2, [0, 0]]
+    with pytest.raises(ValueError, match="reshape"):
+        key_words(pl.Series(["ab" * 32]))
