@@ -15,13 +15,19 @@ _NO_KEY = bytes(16)
 
 def prompt_and_example_id(conversation: Conversation) -> tuple[str, str]:
     """The id of the prompt, which is all turns but the answer, and of the whole example, both to the letter."""
+    prompt, example = prompt_and_example_digest(conversation)
+    return prompt[:ID_DIGITS], example[:ID_DIGITS]
+
+
+def prompt_and_example_digest(conversation: Conversation) -> tuple[str, str]:
+    """The whole SHA-256 of what `prompt_and_example_id` names."""
     *asked, answer = [
         f"{role}{PART}{content}{PART}{calls or ''}{TURN}" for role, content, calls in zip(*conversation, strict=True)
     ]
     digest = hashlib.sha256("".join(asked).encode())
-    prompt = digest.hexdigest()[:ID_DIGITS]
+    prompt = digest.hexdigest()
     digest.update(answer.encode())
-    return prompt, digest.hexdigest()[:ID_DIGITS]
+    return prompt, digest.hexdigest()
 
 
 def answer_id(conversation: Conversation) -> str:

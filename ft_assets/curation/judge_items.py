@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from ft_assets.curation.compose import composed, is_corrected
-from ft_assets.curation.identity import answer_text, prompt_and_example_id
+from ft_assets.curation.identity import answer_text, prompt_and_example_digest
 from ft_assets.curation.masking import masked, normalised
 from ft_assets.curation.pii import may_hold_secret, still_secret
 from ft_assets.curation.turns import Conversation, conversations
@@ -61,7 +61,7 @@ def _texts(its_turns: Iterator[Conversation]) -> Iterator[tuple[str, str, str]]:
             "\n".join(filter(None, (f"({role})", content, calls)))
             for role, content, calls in zip(*(column[:-1] for column in conversation), strict=True)
         ]
-        yield prompt_and_example_id(conversation)[1], "\n\n".join(asked), answer_text(conversation)
+        yield prompt_and_example_digest(conversation)[1], "\n\n".join(asked), answer_text(conversation)
 
 
 def _rows_with_secrets(turns: pl.DataFrame) -> list[int]:
