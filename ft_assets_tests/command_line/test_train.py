@@ -76,7 +76,7 @@ def test_an_adapter_is_never_written_over(tmp_path: Path) -> None:
 def test_a_file_becomes_an_adapter_without_dagster(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(train)
-    words = ["--data", str(file_of(tmp_path, 30)), "--base", str(BASE), "--out", str(tmp_path / "out"), "--task", TASK]
+    words = ["--data", str(file_of(tmp_path, 60)), "--base", str(BASE), "--out", str(tmp_path / "out"), "--task", TASK]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     out = tmp_path / "out"
