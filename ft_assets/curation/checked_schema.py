@@ -6,6 +6,7 @@ import polars as pl
 
 from ft_assets.curation.faults import FAULTS
 from ft_assets.curation.schema import CURATED_SCHEMA
+from ft_assets.example_ids import ID_DIGITS
 from ft_assets.records import ReasoningMode, Role
 from ft_assets.validated import (
     CheckedTable,
@@ -69,7 +70,7 @@ CURATED_EXAMPLES = CheckedTable(
             )
         ],
         "linked_clusters": [
-            each_item("linked_clusters", "holds ids of 32 hexadecimal digits", is_id(pl.element())),
+            each_item("linked_clusters", f"holds ids of {ID_DIGITS} hexadecimal digits", is_id(pl.element())),
             Rule("does not hold the row's own cluster", ~pl.col("linked_clusters").list.contains(pl.col("cluster_id"))),
         ],
         "n_tokens": [at_least("n_tokens", 0)],

@@ -8,7 +8,7 @@ MASKED = pl.Struct({"kind": pl.String, "count": pl.Int64})
 
 # One row per example. Every text in it is masked; `day` is the landing day of its first interaction.
 CURATED_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "example_id": pl.String,  # by the SHA-256 of the masked messages
+    "example_id": pl.String,  # of the masked messages, to the letter
     "interaction_ids": pl.List(pl.String),  # the first, then the exact duplicates of the same day
     "day": pl.String,
     "timestamp": pl.Datetime("us", "UTC"),
@@ -21,7 +21,7 @@ CURATED_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "source": pl.String,
     "source_kind": pl.String,
     "model_version": pl.String,
-    "prompt_id": pl.String,  # by the SHA-256 of all turns but the answer
+    "prompt_id": pl.String,  # of all turns but the answer, to the letter
     "messages": pl.List(MESSAGE),
     "high_score": pl.Boolean,
     "quality_score": pl.Float64,  # 0..1, mean of the present signals; null without any
@@ -30,7 +30,7 @@ CURATED_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "corrected": pl.Boolean,
     "difficulty": pl.String,
     "tags": pl.List(pl.String),
-    "answer_id": pl.String,  # by the SHA-256 of the answer without case and spacing
+    "answer_id": pl.String,  # of the answer without case and spacing
     "duplicate_group": pl.String,  # example_id of the first row whose prompt and answer are nearly this one's
     "cluster_id": pl.String,  # what stays on one side of the split: the example_id of its first processed row
     "linked_clusters": pl.List(pl.String),  # other clusters that this row belongs to as well: a bridge

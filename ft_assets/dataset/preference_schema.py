@@ -4,6 +4,7 @@ from typing import get_args
 
 import polars as pl
 
+from ft_assets.example_ids import ID_DIGITS
 from ft_assets.records import ReasoningMode
 from ft_assets.validated import (
     CheckedTable,
@@ -60,7 +61,7 @@ PREFERENCE_PAIRS = CheckedTable(
         "cluster_id": [short_id("cluster_id")],
         "example_ids": [
             has_items("example_ids"),
-            each_item("example_ids", "holds ids of 32 hexadecimal digits", is_id(pl.element())),
+            each_item("example_ids", f"holds ids of {ID_DIGITS} hexadecimal digits", is_id(pl.element())),
             Rule(
                 "holds one example for a correction, else two",
                 pl.col("example_ids").list.n_unique() == pl.when(pl.col("origin") == CORRECTION).then(1).otherwise(2),

@@ -134,15 +134,14 @@ def _refuse_older_rows(curated: "pl.LazyFrame") -> None:
     """Raises BadInput for a table with days whose near-duplicates were not grouped, or under longer ids."""
     import polars as pl
 
-    older: list[str] = []
     if missing := [column for column in COLUMNS if column not in curated.collect_schema()]:
         older = [f"the columns {', '.join(missing)} are missing"]
     else:
         group = pl.col("duplicate_group")
-        faults = {"rows without duplicate_group": group.is_null(), "longer ids": group.str.len_bytes() > ID_DIGITS}
-        for fault, holds in faults.items():
-            days = curated.filter(holds).select(pl.col("day").unique()).collect()["day"].sort()
-            older += [f"{day} has {fault}" for day in days[:3]]
+        without = pl.when(group.is_null()).then(pl.lit("rows without duplicate_group"))
+        fault = without.when(group.str.len_bytes() > ID_DIGITS).then(pl.lit("longer ids"))
+        found = curated.select("day", fault=fault).drop_nulls("fault").unique().collect().sort("day", "fault")
+        older = [f"{day} has {fault}" for day, fault in found.head(3).iter_rows()]
     if older:
         raise BadInput(
             f"curated_examples was written by an earlier version: {'; '.join(older)}. Its near-duplicates are unknown, "
