@@ -204,12 +204,12 @@ class Lake:
 
     # index/<name>/<day>/<key>
 
-    def put_segment(self, index: str, day: str, key: str, content: bytes) -> Path:
+    def put_segment(self, index: str, day: str, key: str, *parts: bytes | memoryview) -> Path:
         """Stores what an index keeps of a day, whole or not at all; the day's earlier segment goes.
 
         `key` names the state of the table that it was made from (a `fingerprint`). Returns a local path to map.
         """
-        return self._segments.put(_kind(index), _day(day), _digest(key), content)
+        return self._segments.put(_kind(index), _day(day), _digest(key), *parts)
 
     def segment(self, index: str, day: str, key: str) -> Path | None:
         """A local path of the day's segment for that state of the table; None when it has to be made (again)."""

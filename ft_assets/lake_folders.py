@@ -34,7 +34,7 @@ class Folders(Protocol):
     def subfolders(self, key: str) -> list[str]: ...
     def files(self, key: str) -> list[StoredFile]: ...
     def read(self, key: str) -> bytes: ...
-    def write(self, key: str, content: bytes) -> None: ...
+    def write(self, key: str, *parts: bytes | memoryview) -> None: ...
     def remove(self, key: str) -> None: ...
     def remove_all(self, key: str) -> None: ...
     def changed_at(self, key: str) -> float: ...
@@ -81,14 +81,14 @@ class LocalFolders:
         except FileNotFoundError as error:
             raise MissingInput(f"{path} does not exist. It was there to be listed, or nobody put it there.") from error
 
-    def write(self, key: str, content: bytes) -> None:
-        """Makes `key` hold `content`; whoever reads meanwhile sees the old file or the new one."""
+    def write(self, key: str, *parts: bytes | memoryview) -> None:
+        """Makes `key` hold these parts in a row; whoever reads meanwhile sees the old file or the new one."""
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = path.parent / f".{uuid.uuid4().hex}.tmp"
         try:
             with staged.open("wb") as file:
-                file.write(content)
+                file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(staged, path)
@@ -187,10 +187,10 @@ class S3Folders:
             body: bytes = self.client.get_object(Bucket=self.bucket, Key=self.key(key))["Body"].read()
             return body
 
-    def write(self, key: str, content: bytes) -> None:
-        """Makes `key` hold `content` with one PUT."""
+    def write(self, key: str, *parts: bytes | memoryview) -> None:
+        """Makes `key` hold these parts in a row, with one PUT."""
         with s3_failures(self.uri(key)):
-            self.client.put_object(Bucket=self.bucket, Key=self.key(key), Body=content)
+            self.client.put_object(Bucket=self.bucket, Key=self.key(key), Body=b"".join(parts))
 
     def remove(self, key: str) -> None:
         """Removes an object; nothing happens when it is gone already."""

@@ -16,12 +16,12 @@ class Segments:
         self._folders = folders
         self._cache = folders if isinstance(folders, LocalFolders) else LocalFolders(cache)
 
-    def put(self, name: str, day: str, key: str, content: bytes) -> Path:
+    def put(self, name: str, day: str, key: str, *parts: bytes | memoryview) -> Path:
         """Stores the day's segment, whole or not at all, and removes the ones of that day that it replaces."""
         place = f"index/{name}/{day}"
-        self._folders.write(f"{place}/{key}", content)
+        self._folders.write(f"{place}/{key}", *parts)
         if self._cache is not self._folders:
-            self._cache.write(f"{place}/{key}", content)
+            self._cache.write(f"{place}/{key}", *parts)
         for folders in {self._folders, self._cache}:
             for file in folders.files(place):
                 if file.name != key and not file.name.startswith("."):

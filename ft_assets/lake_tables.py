@@ -74,7 +74,8 @@ class DeltaTables:
             raise BadInput(f"replace of {table} names no partitions: {dict(where)!r}. Name the ones to replace.")
         named = _checked(where, list(where), table)
         _refuse_rows_outside(table, frame, named)
-        fitted = _fitted(table, frame, self.seen(table), list(named))
+        fits = self.seen(table)
+        fitted = _fitted(table, frame, fits, list(named))
         added = write_files(self.folders, f"{self.key}/{table}", fitted, list(named))
         replaced: set[str] | None = None
         conflicts = 0
@@ -85,8 +86,10 @@ class DeltaTables:
             if conflicts > RETRIES:
                 break
             replaced = there
+            if delta is not fits:  # others wrote meanwhile, and may have added columns
+                fitted, fits = _fitted(table, fitted, delta, list(named)), delta
             try:
-                self._commit(table, delta, _delta_schema(_fitted(table, fitted, delta, list(named))), added, named)
+                self._commit(table, delta, _delta_schema(fitted), added, named)
             except CommitFailedError:
                 time.sleep(random.uniform(0.01, 0.05) * min(attempt + 1, 4))
                 continue

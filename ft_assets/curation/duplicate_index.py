@@ -67,7 +67,7 @@ class DuplicateIndex:
         return self._stored(day, key, segment_of(rows))
 
     def _stored(self, day: str, key: str, segment: Segment) -> Segment:
-        return Segment.open(self._lake.put_segment(NAME, day, key, segment.to_bytes()))
+        return Segment.open(self._lake.put_segment(NAME, day, key, *segment.parts()))
 
 
 def _allow_open_files(segments: int) -> None:

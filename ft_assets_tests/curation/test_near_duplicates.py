@@ -64,6 +64,10 @@ def process(rows: list[Row], history: list[Segment], published: PublishedIds | N
     return Day(rows, found, Segment.build(new, ids, *key_columns, found.cluster_id, found.duplicate_group))
 
 
+def stored(segment: Segment) -> bytes:
+    return b"".join(segment.parts())
+
+
 def published(day: Day, rows: list[Row]) -> PublishedIds:
     """What the day published, for those rows that it had."""
     before = {row.example: at for at, row in enumerate(day.rows)}
@@ -177,7 +181,7 @@ def test_a_row_between_two_clusters_takes_the_first_and_names_the_second() -> No
 def test_no_rows_and_an_empty_day_in_history_are_nothing_special(tmp_path: Path) -> None:
     nothing = process([], [])
     path = tmp_path / "empty"
-    path.write_bytes(nothing.segment.to_bytes())
+    path.write_bytes(stored(nothing.segment))
     day = process([Row("a", "b")], [nothing.segment, Segment.open(path)])
     assert nothing.clusters == [] and day.clusters == day.found.duplicate_group.to_list() == [day.rows[0].example]
     assert process([], [day.segment]).clusters == []
@@ -234,7 +238,7 @@ def test_recomputing_without_change_gives_the_same_segment() -> None:
     rows = chat_rows(6, 90)
     days = in_days(rows, 3)
     again = process(days[2].rows, [days[0].segment, days[1].segment], published(days[2], days[2].rows))
-    assert again.segment.to_bytes() == days[2].segment.to_bytes()
+    assert stored(again.segment) == stored(days[2].segment)
 
 
 def test_a_day_in_slices_is_the_day_at_once() -> None:
@@ -246,7 +250,7 @@ def test_a_day_in_slices_is_the_day_at_once() -> None:
         slices.append(process(part, [yesterday.segment, *(each.segment for each in slices)]))
     whole = process(rows[50:], [yesterday.segment])
     assert flat(slices) == flat([whole])
-    assert Segment.joined([each.segment for each in slices]).to_bytes() == whole.segment.to_bytes()
+    assert stored(Segment.joined([each.segment for each in slices])) == stored(whole.segment)
 
 
 def test_exact_copies_are_found_in_history_and_in_the_batch() -> None:
@@ -263,13 +267,13 @@ def test_a_segment_that_another_process_wrote_is_used_as_if_it_never_left_memory
     rows = chat_rows(9, 60)
     script = (
         "from pathlib import Path; from ft_assets_tests.curation.test_near_duplicates import *; "
-        "Path(sys.argv[1]).write_bytes(process(chat_rows(9, 60)[:30], []).segment.to_bytes())"
+        "Path(sys.argv[1]).write_bytes(stored(process(chat_rows(9, 60)[:30], []).segment))"
     )
     path = tmp_path / "segment"
     subprocess.run([sys.executable, "-c", script, str(path)], check=True, env=os.environ | {"PYTHONHASHSEED": "3"})
     here = process(rows[:30], [])
     there = Segment.open(path)
-    assert there.to_bytes() == here.segment.to_bytes()
+    assert stored(there) == stored(here.segment)
     assert flat([process(rows[30:], [there])]) == flat([process(rows[30:], [here.segment])]) == expected(rows)[30:]
 
 
@@ -286,7 +290,7 @@ def test_a_segment_that_another_process_wrote_is_used_as_if_it_never_left_memory
 )
 def test_a_damaged_or_foreign_file_is_refused_and_says_that_it_is_made_again(tmp_path: Path, damage, says: str) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "segment"
-    path.write_bytes(damage(process([Row("a", "b", "c", "d")], []).segment.to_bytes()))
+    path.write_bytes(damage(stored(process([Row("a", "b", "c", "d")], []).segment)))
     with pytest.raises(IncompleteArtifact, match=says) as caught:
         Segment.open(path)
     assert "made again" in str(caught.value) and str(path) in str(caught.value)

@@ -83,7 +83,7 @@ class World:
         self.lake.replace("curated_examples", made.examples, {"day": days})
         self.lake.replace("exact_copies", made.copies, {"day": days})
         for day, segment in made.segments.items():
-            self.lake.put_segment("near_duplicates", day, "a" * 64, segment.to_bytes())
+            self.lake.put_segment("near_duplicates", day, "a" * 64, *segment.parts())
         judged = raw.select("interaction_id", "day").with_columns(
             content_id=pl.col("interaction_id").hash().cast(pl.String).str.zfill(64),
             criterion=pl.lit("clarity"),
