@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 
 from ft_assets.curation.curate import Curated, curate
+from ft_assets.curation.duplicate_index import PUBLISHED
 from ft_assets.curation.pii import still_secret
 from ft_assets.curation.rules import CurationRules
 from ft_assets.curation.schema import CURATED_SCHEMA
@@ -198,6 +199,25 @@ def test_many_days_at_once_give_the_same_as_one_after_the_other(tmp_path: Path) 
     assert together.counts_by_day == first.counts_by_day | second.counts_by_day
     assert together.rejections.equals(pl.concat([first.rejections, second.rejections]))
     assert adds_up(together)
+
+
+def test_tokens_are_counted_once_for_each_new_row_and_kept(tmp_path: Path) -> None:
+    counted: list[str] = []
+
+    def count(texts: pl.Series) -> pl.Series:
+        counted.extend(texts)
+        return pl.Series([100 + len(counted)] * len(texts), dtype=pl.Int64)
+
+    first = curate(raw(tmp_path, interaction("1")), count_tokens=count)
+    assert len(counted) == 1
+    late = interaction("2", question="Which lock is held?", answer="The one of the queue, which its worker never gave.")
+    rows = raw(tmp_path, interaction("1"), late)
+    again = curate(rows, published=first.examples.select(PUBLISHED), count_tokens=count)
+    assert len(counted) == 2 and "Which lock" in counted[1]
+    assert dict(again.examples.select(pl.col("interaction_ids").list.first(), "n_tokens").rows()) == {
+        "1": 101,
+        "2": 102,
+    }
 
 
 def test_rows_of_one_conversation_share_a_cluster(tmp_path: Path) -> None:
